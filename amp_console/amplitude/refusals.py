@@ -34,17 +34,22 @@ _TOO_MANY = re.compile(
     re.IGNORECASE,
 )
 
-_WORDS: tuple[tuple[str | int, ...], ...] = (
+_MESSAGE_PATHS: tuple[tuple[str | int, ...], ...] = (
     ("error", "message"),
     ("error", "metadata", "details"),
     ("error", "error"),
     ("error",),
     ("errors", 0, "message"),
 )
-_CULPRITS: tuple[tuple[str, ...], ...] = (("error", "metadata"), ("error",), ("metadata",), ())
+_ID_PATHS: tuple[tuple[str, ...], ...] = (("error", "metadata"), ("error",), ("metadata",), ())
+_TITLE = re.compile(r"<title\b[^>]*>.*?</title\s*>", re.IGNORECASE | re.DOTALL)
+_TAGS = re.compile(
+    r"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)|<[^>]*(>|\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
 
-
-MAX_WORDS = 500  # characters; a refusal may name thousands of ids
+MAX_MESSAGE = 500  # characters; a refusal may name thousands of ids
+MAX_PAGE = 10_000  # characters of a web page that are read
 
 
 class RefusedCall(NamedTuple):
@@ -109,20 +114,12 @@ def is_amplitudes(body: str) -> bool:
         return False
     if whole(dig(tree, "error", "http_code")) is not None:
         return True
-    return any(_said(tree, path) for path in _WORDS) or bool(named_ids(body))
+    return any(_message_at(tree, path) for path in _MESSAGE_PATHS) or bool(named_ids(body))
 
 
-def _said(tree: object, path: tuple[str | int, ...]) -> str:
+def _message_at(tree: object, path: tuple[str | int, ...]) -> str:
     found = dig(tree, *path)
-    return one_line(found[:MAX_WORDS]) if isinstance(found, str) else ""
-
-
-_TITLE = re.compile(r"<title\b[^>]*>.*?</title\s*>", re.IGNORECASE | re.DOTALL)
-_TAGS = re.compile(
-    r"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)|<[^>]*(>|\Z)",
-    re.IGNORECASE | re.DOTALL,
-)
-MAX_PAGE = 10_000  # characters of a web page that are read
+    return one_line(found[:MAX_MESSAGE]) if isinstance(found, str) else ""
 
 
 def _is_gone(status: int, message: str) -> bool:
@@ -145,7 +142,9 @@ def message_in(body: str) -> str:
         return one_line(body[:200])
     if tree is None:
         return ""
-    return next(filter(None, (_said(tree, path) for path in _WORDS)), one_line(body[:200]))
+    return next(
+        filter(None, (_message_at(tree, path) for path in _MESSAGE_PATHS)), one_line(body[:200])
+    )
 
 
 def _text_of(page: str) -> str:
@@ -159,7 +158,7 @@ def named_ids(body: str) -> tuple[str, ...]:
     except ValueError:
         return ()
     named: list[str] = []
-    for path in _CULPRITS:
+    for path in _ID_PATHS:
         value = dig(tree, *path)
         named += skipped_ids(value)
         named += texts(items(value, "invalid_ids_sample"))

@@ -169,7 +169,7 @@ class EventReader:
             counts.refuse(number, NOT_AN_OBJECT)
 
     def judge(self, number: int, contents: Iterable[object], counts: EventCounts) -> None:
-        """Enter events in the tally that were decoded by `json_text.decode`."""
+        """Count events that were decoded by `json_text.decode`."""
         own = EventCounts()
         events = []
         for content in contents:
@@ -196,7 +196,7 @@ class EventReader:
         decode: Callable[[Any], Event],
         whole: Callable[[Any], Any],
     ) -> None:
-        """Enter the event of every line in the tally, exactly once.
+        """Count the event of every line, exactly once.
 
         A line is a text for `decode` and `whole`, or was decoded already. An import spends its time
         in this loop, hence the local names. Lines that it refuses are judged again with the exact

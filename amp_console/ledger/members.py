@@ -30,7 +30,7 @@ from amp_console.values import AudienceRef, Change, ChangeColumns, ChangeTable, 
 
 # Identifiers whose changes are merged at once. People come back, so with 100,000 a file of 600,000
 # events about 240,000 people takes 1.8 times as long in SQLite; with more, the memory shows.
-FULL = 300_000
+LARGEST_MERGE = 300_000
 
 KEEP_NEWEST = """
     ON CONFLICT (audience_id, id_type, id) DO UPDATE SET

@@ -216,9 +216,9 @@ async def _remove(erasure_ids: Sequence[int], context: RunContext) -> RunReport 
         in_cohort.discard(known.id)
 
     in_cohort = {item.id for item in audiences}
-    goals = [AudienceProgress(item.id, item.key, item.name, 1) for item in audiences]
+    progress = [AudienceProgress(item.id, item.key, item.name, 1) for item in audiences]
     return await carry_out(
-        RunKind.FORGET, goals, work, context, differs=lambda audience_id: audience_id in in_cohort
+        RunKind.FORGET, progress, work, context, differs=lambda id_: id_ in in_cohort
     )
 
 

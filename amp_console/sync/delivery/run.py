@@ -95,23 +95,23 @@ async def deliver(
     trouble with Amplitude is in the report, with the users still pending.
     """
     guard(context.connection, "Nothing was sent.")
-    goals = [
-        AudienceProgress(goal.audience_id, goal.key, goal.name, goal.users, planned=goal.planned)
-        for goal in plan.audiences
+    audiences = [
+        AudienceProgress(item.audience_id, item.key, item.name, item.users, planned=item.planned)
+        for item in plan.audiences
     ]
     return await carry_out(
         RunKind.SYNC,
-        goals,
+        audiences,
         deliver_audience,
         context,
         tally=tally,
-        plans={goal.audience_id: goal for goal in plan.audiences},
+        plans={item.audience_id: item for item in plan.audiences},
     )
 
 
 async def carry_out(
     kind: RunKind,
-    goals: Sequence[AudienceProgress],
+    audiences: Sequence[AudienceProgress],
     work: Work,
     context: RunContext,
     *,
@@ -119,14 +119,14 @@ async def carry_out(
     differs: Callable[[int], bool] = lambda _: False,
     plans: Mapping[int, AudiencePlan] = NO_PLANS,
 ) -> RunReport:
-    """Do the work for every audience of `goals`, as a run of the history; raises `LedgerError`.
+    """Do the work for these audiences, as a run of the history; raises `LedgerError`.
 
     `differs` tells, by id, whether an audience differs from its cohort once the work is done;
     `plans` has what a sync planned for the audiences, by id.
     """
-    async with open_run(kind, context, goals, tally=tally) as run:
+    async with open_run(kind, context, audiences, tally=tally) as run:
         was_asked = context.stop.is_asked
-        audience_ids = [goal.audience_id for goal in goals]
+        audience_ids = [item.audience_id for item in audiences]
         turns = asyncio.Semaphore(context.connection.limits.parallel_cohorts)
         reports = await _all_or_none(
             [_deliver_one(run, id_, work, turns, differs, plans.get(id_)) for id_ in audience_ids]
@@ -160,7 +160,7 @@ async def _all_or_none(works: Sequence[Coroutine[None, None, T]]) -> list[T]:
 async def open_run(
     kind: RunKind,
     context: RunContext,
-    goals: Sequence[AudienceProgress] = (),
+    audiences: Sequence[AudienceProgress] = (),
     *,
     tally: ReadCounts = NOTHING_READ,
     on_keys_refused: Callable[[], None] | None = None,
@@ -174,8 +174,8 @@ async def open_run(
     async with ledger.ahold(ledger.hold_run()) as lock:
         await ledger.aend_dead_runs()
         started_at = context.now()
-        run_id = await ledger.writes_of().awrite(_begin, tally, started_at, lock, kind, goals)
-        progress = Progress(run_id, goals, timing, context.observe)
+        run_id = await ledger.writes_of().awrite(_begin, tally, started_at, lock, kind, audiences)
+        progress = Progress(run_id, audiences, timing, context.observe)
         yield ActiveRun(context, run_id, kind, progress, started_at, on_keys_refused)
 
 
@@ -195,10 +195,10 @@ def _begin(
     now: int,
     lock: str,
     kind: RunKind,
-    goals: Sequence[AudienceProgress],
+    audiences: Sequence[AudienceProgress],
 ) -> int:
     run_id = runs.begin_run(db, tally, now, lock, kind)
-    log_run_start(db, run_id, kind, [goal.audience_id for goal in goals], now)
+    log_run_start(db, run_id, kind, [item.audience_id for item in audiences], now)
     return run_id
 
 

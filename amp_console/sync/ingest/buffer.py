@@ -17,7 +17,7 @@ from amp_console.ledger.forgotten import (
     Forgotten,
     forgotten_people,
 )
-from amp_console.ledger.members import FULL, NewestChanges
+from amp_console.ledger.members import LARGEST_MERGE, NewestChanges
 from amp_console.ledger.received import take_received
 from amp_console.ledger.sources import ReadCounts
 from amp_console.values import AudienceHints, AudienceRef, Refusal, times_of
@@ -171,7 +171,7 @@ class ChangeBuffer:
         audiences: KnownAudiences,
         source_id: int,
         now: Callable[[], int],
-        first_merge: int = FULL,
+        first_merge: int = LARGEST_MERGE,
     ) -> None:
         """The first merge has about `first_merge` identifiers, and each one up to twice as many."""
         self.filtered: Counter[str] = Counter()
@@ -241,11 +241,11 @@ class ChangeBuffer:
         return batch
 
     def merge(self, checkpoint: Checkpoint | None = None, received: Sequence[int] = ()) -> None:
-        """Merge what is buffered; the checkpoint is kept in the same transaction.
+        """Merge what is buffered, and keep the checkpoint, in one transaction.
 
-        So are the batches of the ledger deleted that are `received`, by their first lines.
+        It also deletes the batches that were `received`, by their first lines.
         """
-        self._most = min(2 * self._most, FULL)
+        self._most = min(2 * self._most, LARGEST_MERGE)
         unmerged, self._unmerged = self._unmerged, _Unmerged(self._forgotten, self._most)
         self._met |= unmerged.changes.audiences
         self._merged += unmerged.counts

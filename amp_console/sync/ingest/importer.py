@@ -11,7 +11,7 @@ from amp_console.ledger import Ledger, sources
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.event_log import add_log_entry
-from amp_console.ledger.members import FULL
+from amp_console.ledger.members import LARGEST_MERGE
 from amp_console.ledger.sources import ReadCounts
 from amp_console.ledger.unread_sources import UnreadSource, keep_unread
 from amp_console.sync.formatting import without_name
@@ -235,7 +235,7 @@ class Importer:
         if staged:
             staged.begin(self._listed_audience(), source_id, source.taken_at, source.id_types)
         is_large = PieceOptions().apply_to(source.size)
-        first_merge = FULL if is_large else FIRST_MERGE
+        first_merge = LARGEST_MERGE if is_large else FIRST_MERGE
         buffer = ChangeBuffer(self._merges, self._audiences, source_id, self._now, first_merge)
         for batch in source:
             if staged:

@@ -53,7 +53,7 @@ class FollowerEnd(NamedTuple):
     status: RunStatus
 
 
-class Hold:
+class DeliveryObstacle:
     """Why an audience's changes are not delivered, as noted when a delivery ended."""
 
     def __init__(self, worker: AudienceWorker) -> None:
@@ -108,12 +108,12 @@ class Follower:
         self._ending = ending
         self._may_create = options.create
         self._guard = RemovalGuard(options)
-        self._hold = Hold(self._worker)
+        self._obstacle = DeliveryObstacle(self._worker)
         self._is_held = False  # it was paused when the session was to end
         self._backlog = Backlog(self._timing.monotonic, lambda: run.progress.get(known.id).done)
         self._note(self._why_not(known), is_stuck=bool(known.broken))
         self._minutes = Minutes(self._timing.monotonic() - run.progress.elapsed)
-        self._came = asyncio.Event()
+        self._woken = asyncio.Event()
         self._is_due = False  # to be delivered, whatever is known to be pending
         self._full = asyncio.Event()
         self._is_last = False  # the source has ended: nothing more arrives
@@ -126,7 +126,7 @@ class Follower:
         """The audience's name."""
         return self._worker.audience.name
 
-    def moved(self, entered: int, left: int) -> None:
+    def count_moves(self, entered: int, left: int) -> None:
         """Count people who entered and left, for the figures by the minute."""
         self._minutes.add(self._timing.monotonic(), entered, left)
 
@@ -138,14 +138,14 @@ class Follower:
         """
         count = self._backlog.begin if is_first else self._backlog.recount
         if count(pending):
-            self._came.set()
+            self._woken.set()
         if self._backlog.size >= self._options.flush_changes:
             self._full.set()
 
     def hurry(self) -> None:
         """Close the window, or end the wait, now."""
         self._full.set()
-        self._came.set()
+        self._woken.set()
 
     def wake(self, *, is_due: bool = False, is_first: bool = False) -> None:
         """Check whether users are pending or have to be confirmed again, and when.
@@ -156,7 +156,7 @@ class Follower:
         self._is_due = self._is_due or is_due
         if is_first:
             self._guard.expect_backlog()
-        self._came.set()
+        self._woken.set()
 
     def go_live(self, reason: WaitReason) -> None:
         """Allow what the audience waits for: to create its cohort, or to send a large removal."""
@@ -174,7 +174,7 @@ class Follower:
     def resume(self) -> None:
         """Send again."""
         self._stop.resume()
-        if self._hold.noted == PAUSED:
+        if self._obstacle.noted == PAUSED:
             self.settings_read(self._worker.audience)
         self._omit_wait()
         self.hurry()
@@ -211,8 +211,8 @@ class Follower:
         self._is_used, self._is_over = True, False
         while True:
             await self._wait_for_work()
-            self._came.clear()
-            if self._backlog or self._hold.noted or self._is_due:
+            self._woken.clear()
+            if self._backlog or self._obstacle.noted or self._is_due:
                 await self._wait_for_window()
                 try:
                     await self._deliver()
@@ -221,12 +221,12 @@ class Follower:
                 is_busy = (
                     self._worker.was_busy and not self._stop.is_asked
                 )  # but will not be for long
-                if self._hold.noted and (is_busy or not self._ending.is_set()):
+                if self._obstacle.noted and (is_busy or not self._ending.is_set()):
                     self._backlog.merge(self._options.most_arrivals)
                     self._full.clear()
                     await self._timing.wait_for(self._full, self._retry_after())
-                    self._came.set()
-            if self._is_last and not self._came.is_set():
+                    self._woken.set()
+            if self._is_last and not self._woken.is_set():
                 self._is_done = True
                 return
 
@@ -245,12 +245,12 @@ class Follower:
             self._note("")
         elif why := self._why_not(worker.audience):
             self._note(why, is_stuck=why == worker.audience.broken)
-        elif not self._hold.state:
+        elif not self._obstacle.state:
             self._note(LATE if self._is_done else UNANSWERED)
-        if left.uncertain and not self._hold.noted:
+        if left.uncertain and not self._obstacle.noted:
             self._note(uncertain_text(left.uncertain, left.certain_at))
         self._is_over = True
-        await worker.record(self._hold.noted)
+        await worker.record(self._obstacle.noted)
         status = audience_outcome(RunKind.LIVE, worker.counts)
         await worker.write(keep_outcome, worker.run.id, worker.audience.id, status)
         return FollowerEnd(left, status)
@@ -259,7 +259,7 @@ class Follower:
         """The audience at a moment, in monotonic seconds."""
         worker, (entered, left) = self._worker, self._minutes.last(now)
         known = worker.audience
-        state = PAUSED if self._stop.is_paused else self._hold.state
+        state = PAUSED if self._stop.is_paused else self._obstacle.state
         progress = worker.run.progress.get(known.id)
         if not (state or self._is_over) and progress.wait_until is not None:
             state = progress.state
@@ -273,7 +273,7 @@ class Follower:
             state,
             self._phase(state),
             is_paused=self._stop.is_paused,
-            waits_for=self._hold.waits_for(state),
+            waits_for=self._obstacle.waits_for(state),
             would_remove=self._guard.would_remove if state == LARGE_REMOVAL else "",
             entered=entered,
             left=left,
@@ -282,7 +282,7 @@ class Follower:
         )
 
     def _phase(self, state: str) -> LivePhase:
-        if self._hold.waits_for(state):
+        if self._obstacle.waits_for(state):
             return LivePhase.WAITING
         if self._is_over:
             return LivePhase.ENDED
@@ -295,21 +295,21 @@ class Follower:
 
     def _note(self, state: str, *, is_stuck: bool = False) -> None:
         """Note why nothing is delivered; what waits for the operator does not age meanwhile."""
-        self._hold.note(state, is_stuck=is_stuck)
-        if self._hold.waits_for(state):
+        self._obstacle.note(state, is_stuck=is_stuck)
+        if self._obstacle.waits_for(state):
             self._omit_wait()
 
     async def _wait_for_work(self) -> None:
         """Wait for a change, or until users are to be confirmed again."""
-        while not self._came.is_set() and not self._ending.is_set():
+        while not self._woken.is_set() and not self._ending.is_set():
             seconds = await self._seconds_until_due()
             if seconds is None:
                 break
             if seconds <= 0:
                 self._is_due = True
                 return
-            await self._timing.wait_for(self._came, seconds)
-        await self._came.wait()
+            await self._timing.wait_for(self._woken, seconds)
+        await self._woken.wait()
 
     async def _seconds_until_due(self) -> float | None:
         """Return when the next users are to be confirmed again; None if there are none."""
@@ -354,7 +354,7 @@ class Follower:
             if why != worker.counts.note:
                 await worker.record(why)
             return
-        if self._hold.noted == LARGE_REMOVAL and await self._guard.must_wait(worker):
+        if self._obstacle.noted == LARGE_REMOVAL and await self._guard.must_wait(worker):
             return  # without its lease, which the sync that sends it needs
         self._is_due = False
         note = await take_turn(worker, self._guard.deliver)

@@ -54,7 +54,7 @@ class LiveSession:
         self._lags = Lags()
         self._tally = ReadCounts()
         self._earlier = self._updated = 0
-        self._untold = IngestResult()  # what has arrived and is not counted yet
+        self._uncounted = IngestResult()  # what has arrived
         self._latest: deque[LiveChange] = deque(maxlen=LATEST)
         self._numbers = count(1)  # of the changes
         self._is_paused = False
@@ -158,7 +158,7 @@ class LiveSession:
         They are counted as read together with the users they made pending. Where the ledger fails
         meanwhile, both wait until the session catches up.
         """
-        self._untold = self._untold.plus(result)
+        self._uncounted = self._uncounted.plus(result)
         try:
             await self._take_in()
         except LedgerError:
@@ -166,17 +166,17 @@ class LiveSession:
 
     async def _take_in(self) -> None:
         """Count and deliver what has arrived. Raises `LedgerError`: then nothing is counted yet."""
-        while new := self._untold.audience_ids - self._tasks.keys():  # more may arrive meanwhile
+        while new := self._uncounted.audience_ids - self._tasks.keys():  # more may arrive meanwhile
             for audience_id in new:
                 await self._followed(audience_id)
-        result, self._untold = self._untold, IngestResult()
+        result, self._uncounted = self._uncounted, IngestResult()
         await self._recount(result.audience_ids)
         self._tally += result.tally
         self._earlier += result.earlier
         self._updated += result.updated
         for audience_id in result.audience_ids:
-            moved = result.entered[audience_id], result.left[audience_id]
-            self._followers[audience_id].moved(*moved)
+            moves = result.entered[audience_id], result.left[audience_id]
+            self._followers[audience_id].count_moves(*moves)
         at = self._context.now()
         for change in result.latest:
             name = self._followers[change.audience_id].name
