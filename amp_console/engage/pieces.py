@@ -25,15 +25,9 @@ from amp_console.engage.batch import EventBatch, EventCounts, larger_batches
 from amp_console.engage.byte_stream import ByteStream, ReadTrouble
 from amp_console.engage.lines import lines_of
 from amp_console.engage.mapping import FieldMapping
+from amp_console.engage.packed_batch import PackedBatch
 from amp_console.engage.reader import EventReader
-from amp_console.values import (
-    AudienceHints,
-    AudienceRef,
-    Change,
-    ChangeColumns,
-    ChangeTable,
-    Refusal,
-)
+from amp_console.values import AudienceHints, AudienceRef
 
 if TYPE_CHECKING:
     import subprocess
@@ -115,59 +109,10 @@ class PieceTask(msgspec.Struct, frozen=True):
     pieces: list[Piece]
 
 
-class _PackedBatch(msgspec.Struct, frozen=True, array_like=True):
-    """An `EventBatch` on its way between the processes."""
-
-    columns: list[ChangeColumns]
-    changes: list[Change]
-    refusals: list[Refusal]
-    filtered: dict[str, int]
-    hints: list[tuple[AudienceRef, AudienceHints]]
-    unlisted: dict[str, int]
-    lines: int
-
-    @classmethod
-    def of_batch(cls, batch: EventBatch) -> "_PackedBatch":
-        columns, changes = [], batch.changes
-        if isinstance(changes, ChangeTable):
-            columns = [item._replace(lines=list(item.lines)) for item in changes.columns]
-            changes = ()
-        return cls(
-            columns,
-            list(changes),
-            batch.refusals,
-            dict(batch.filtered),
-            list(batch.hints),
-            dict(batch.unlisted),
-            batch.lines,
-        )
-
-    def batch(self, skipped: int) -> EventBatch:
-        """Return the batch; the line numbers do not include the lines before the piece."""
-        changes: Sequence[Change] = [
-            change._replace(line=change.line + skipped) for change in self.changes
-        ]
-        if self.columns:
-            changes = ChangeTable(
-                [
-                    columns._replace(lines=[line + skipped for line in columns.lines])
-                    for columns in self.columns
-                ]
-            )
-        return EventBatch(
-            changes,
-            [Refusal(line + skipped, reason) for line, reason in self.refusals],
-            self.filtered,
-            self.hints,
-            self.unlisted,
-            self.lines,
-        )
-
-
 class PieceResult(msgspec.Struct, frozen=True, array_like=True):
     """What the second process found in a piece, and its number of lines; None: it is incomplete."""
 
-    batches: list[_PackedBatch]
+    batches: list[PackedBatch]
     lines: int | None
 
 
@@ -212,7 +157,7 @@ class PieceReader:
 
     def result(self, piece: Piece | bytes) -> PieceResult:
         """Read a piece for another process."""
-        batches = [_PackedBatch.of_batch(batch) for batch in larger_batches(self.read(piece, 1))]
+        batches = [PackedBatch.of_batch(batch) for batch in larger_batches(self.read(piece, 1))]
         is_whole = not (self.trouble or self.has_shrunk)
         return PieceResult(batches, self.line - 1 if is_whole else None)
 
