@@ -38,14 +38,27 @@ class TopBar(Widget):
     }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._painted = Content("")
+
     def on_mount(self) -> None:
         """Show every change, and after a dialog closes, what it has changed."""
-        services_of(self).changes.subscribe(self, lambda _: self.refresh())
-        services_of(self).connections.changed.subscribe(self, lambda _: self.refresh())
-        self.app.screen_change_signal.subscribe(self, lambda _: self.refresh())
+        services_of(self).changes.subscribe(self, lambda _: self._show())
+        services_of(self).connections.changed.subscribe(self, lambda _: self._show())
+        self.app.screen_change_signal.subscribe(self, lambda _: self._show())
+
+    def _show(self) -> None:
+        """Paint the line if it has changed; most changes are of something else."""
+        if not self._line().is_same(self._painted):
+            self.refresh()
 
     def render(self) -> Content:
-        """Draw the line with the right side aligned right."""
+        self._painted = self._line()
+        return self._painted
+
+    def _line(self) -> Content:
+        """The line, with the right side aligned right."""
         hidden: tuple[str, ...] = ()
         left, right, room = self._sides(hidden)
         while room < 1 and len(hidden) < len(HIDDEN_FIRST):

@@ -6,6 +6,7 @@ import pytest
 from textual.pilot import Pilot
 
 from amp_console.console.frame import TopBar
+from amp_console.console.jobs.base import LedgerChanged
 from amp_console.console.screens.base import BaseScreen
 from amp_console.sync.reconcile.quota import Quota
 from tests.console.harness import picture, until_shown
@@ -55,3 +56,21 @@ async def test_a_narrow_line_leaves_out_whole_parts_and_cuts_none(
         for name, part in parts.items():
             assert (part in shown) == (name not in left_out)
         assert "…" not in shown
+
+
+async def test_it_is_painted_only_where_it_changes(tmp_path: Path) -> None:
+    async with hosted(tmp_path, BaseScreen) as (host, pilot):
+        await until_shown(pilot, NAME, KEYS)
+        bar, painted = host.screen.query_one(TopBar), list[bool]()
+
+        def refresh() -> None:
+            painted.append(True)
+
+        bar.refresh = refresh  # type: ignore[assignment, method-assign]
+        host.services.changes.publish(LedgerChanged())
+        await pilot.pause()
+        assert not painted
+        host.services.figures.quota = Quota(0, 500, None)
+        host.services.changes.publish(LedgerChanged())
+        await pilot.pause()
+        assert painted
