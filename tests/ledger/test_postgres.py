@@ -635,7 +635,7 @@ def impatient(server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     limits = ("idle_session_timeout", "idle_in_transaction_session_timeout")
     for limit in limits:
-        server.alone(f"ALTER DATABASE {server.database} SET {limit} = '50ms'")
+        server.alone(f"ALTER DATABASE {server.database} SET {limit} = '500ms'")
     yield server.url()
     for limit in limits:
         server.alone(f"ALTER DATABASE {server.database} RESET {limit}")
