@@ -58,10 +58,11 @@ def text_of_screens(app: App[Any]) -> list[str]:
     rows: list[list[str]] = []
     _wants_text[0] = True
     try:
-        for screen in (*app._background_screens, app.screen):
-            if screen.styles.background.a == 1 or not rows:
-                width, height = screen._compositor.size
-                rows = [[" "] * width for _ in range(height)]
+        screens = [*app._background_screens, app.screen]
+        opaque = [at for at, screen in enumerate(screens) if screen.styles.background.a == 1]
+        for screen in screens[max(opaque, default=0) :]:
+            width, height = screen._compositor.size
+            rows = rows or [[" "] * width for _ in range(height)]
             _write(screen, rows)
     finally:
         _wants_text[0] = False
