@@ -24,7 +24,12 @@ class SteadyText(Static):
             width = self.content_size.width
             heights = {len(item.wrap(width)) for item in (text, self._said)} if width else set()
             self._said = text
-            self.update(text, layout=len(heights) != 1 or self.content_size.height not in heights)
+            is_resized = len(heights) != 1 or self.content_size.height not in heights
+            if is_resized:
+                # Otherwise, Textual may keep the former height: it counts a second request for a
+                # layout only once the first one has been handled.
+                self.styles.merge_rules({})
+            self.update(text, layout=is_resized)
 
 
 class FittedText(SteadyText):

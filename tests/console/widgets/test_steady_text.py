@@ -34,6 +34,18 @@ async def test_it_is_as_high_as_what_it_says() -> None:
             assert app.text().size.height == height, said
 
 
+async def test_a_layout_between_two_requests_for_one_does_not_keep_its_former_height() -> None:
+    app = Sheet()
+    async with app.run_test(size=(20, 10)) as pilot:
+        await pilot.pause()
+        app.text().refresh(layout=True)  # as Textual does whenever a text has another size
+        app.query_one(Vertical)._clear_arrangement_cache()
+        app.screen._refresh_layout()  # before the text has handled the request
+        app.text().say(Content("1\n2\n3"))
+        await pilot.pause()
+        assert app.text().size.height == 3
+
+
 async def test_the_screen_is_laid_out_only_where_the_height_changes() -> None:
     app = Sheet()
     async with app.run_test(size=(20, 10)) as pilot:
