@@ -299,7 +299,7 @@ async def test_a_warehouse_is_tested(
         await until_shown(pilot, f"It can be read: SQLite {sqlite3.sqlite_version}.")
         (tmp_path / "warehouse.db").unlink()
         await pilot.press("T")
-        await until_said(pilot, "warehouse.db does not exist.")
+        await until_said(pilot, "does not exist.")  # a long path breaks anywhere
         await pilot.press("u")
         await until_notified(pilot, "Only the query of an audience can be refreshed")
         await until_shown(pilot, "Enter Edit")
