@@ -123,6 +123,7 @@ async def main():
             await asyncio.sleep(0.01)
         assert type(app.screen).__name__ == "{screen}", app.screen
         loaded = list(sys.modules)
+        assert not (said := app.services.notifications.entries), said  # a failure loads more
         await app.services.sessions.close()
     print(*loaded)
 
