@@ -28,7 +28,9 @@ from amp_console.ledger.db import (
     Db,
     ServerDb,
     are_dense,
+    as_json,
     each_row,
+    handle_rows,
     members_between,
     pending_rows,
 )
@@ -106,8 +108,8 @@ def compare_cohort(db: Db, spec: ComparisonSpec, export: CohortExport) -> Compar
     return _Comparer(db, spec, export).compare()
 
 
-def _delivered_ids(db: Db, audience_id: int, id_type: IdType) -> Iterator[list[str]]:
-    """Yield the identifiers of the members who are delivered."""
+def _add_delivered(db: Db, audience_id: int, id_type: IdType, ids: StoredIds) -> None:
+    """Add the identifiers of the members who are delivered."""
     known = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type]}
     count = "coalesce(sum(people), 0) FROM counted_member"  # which a server keeps
     if not isinstance(db, ServerDb):
@@ -117,16 +119,20 @@ def _delivered_ids(db: Db, audience_id: int, id_type: IdType) -> Iterator[list[s
     first, last = db.execute(ends).fetchone()
     if not are_dense(first, last, people):
         rows = each_row(db, f"SELECT id FROM main.member WHERE {_KNOWN} AND delivered = 1", known)
-        while ids := [id_ for (id_,) in islice(rows, _READ)]:
-            yield ids
+        while read := [id_ for (id_,) in islice(rows, _READ)]:
+            ids.add(read)
         return
     # One text for many takes a tenth of the time of their rows.
     listed = "json_agg(id)::text" if isinstance(db, ServerDb) else "json_group_array(id)"
-    where = f"{members_between(first, last, people)} AND delivered = 1"
-    for start in range(first, last + 1, _READ):
-        values = known | {"first": start, "last": start + _READ - 1}
-        (text,) = db.execute(f"SELECT {listed} FROM main.member WHERE {where}", values).fetchone()
-        yield _IDS.decode(text or "[]")
+    start = "CAST(start.value AS INTEGER)"
+    where = members_between(first, last, people, f"{start} AND {start} + {_READ - 1}")
+    handle_rows(
+        db,
+        f"SELECT (SELECT {listed} FROM main.member WHERE {where} AND delivered = 1) "
+        "FROM json_each(:starts) AS start",
+        {**known, "starts": as_json([*range(first, last + 1, _READ)])},
+        lambda row: ids.add(_IDS.decode(row[0] or "[]")),
+    )
 
 
 class _Comparer:
@@ -222,10 +228,13 @@ class _Comparer:
         earlier values.
         """
         with closing(StoredIds()) as delivered:
-            for ids in _delivered_ids(self._db, self._audience_id, self._id_type):
-                delivered.add(ids)
+            _add_delivered(self._db, self._audience_id, self._id_type, delivered)
             stage_changed(self._db, self._audience_id, self._changed(delivered))
         drift = drift_table(self._audience_id)
+        if isinstance(self._db, ServerDb):
+            # The members were read just now, so they need no disk: looking up 40,000 of 2,000,000
+            # takes 0.2 s, reading all of them again 0.6 s. From 100,000 on, reading is faster.
+            self._run("SET LOCAL random_page_cost = 1.1")
         self._run(
             f"CREATE TEMP TABLE {drift} AS SELECT n, delivered AS was, "
             "CASE WHEN delivered = 1 THEN 0 ELSE 1 END AS now, changed.id AS who, "

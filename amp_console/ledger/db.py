@@ -1,7 +1,7 @@
 """What the ledger's functions need from a database connection, and how columns store values."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -71,6 +71,16 @@ class ServerDb(ABC):
     @abstractmethod
     def stream(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any], /) -> Iterator[Any]:
         """Yield the rows of a query as the server sends them."""
+
+    @abstractmethod
+    def handle_rows(
+        self,
+        sql: str,
+        parameters: Sequence[Any] | Mapping[str, Any],
+        handle: Callable[[Any], None],
+        /,
+    ) -> None:
+        """Call `handle` with each row of a query, while the server computes the next one."""
 
     @abstractmethod
     def copy(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -151,17 +161,17 @@ def are_dense(first: int, last: int, size: int) -> bool:
     return last - first < _DENSE * size
 
 
-def members_between(first: int, last: int, size: int) -> str:
+def members_between(first: int, last: int, size: int, rows: str = ":first AND :last") -> str:
     """The condition for an audience's members in these rows, about `size` of them.
 
-    Its parameters are `:audience`, `:id_type`, `:first` and `:last`. SQLite would always read the
+    Its parameters are `:audience` and `:id_type`, and those of `rows`. SQLite would always read the
     whole audience by its identifiers, which takes seconds for 2,000,000. The plus sign makes it
     read the rows from the first to the last one, unless most of them belong to other audiences.
     """
     sign = "+" if are_dense(first, last, size) else ""
     return (
         f"{sign}member.audience_id = :audience AND {sign}member.id_type = :id_type "
-        "AND member.n BETWEEN :first AND :last"
+        f"AND member.n BETWEEN {rows}"
     )
 
 
@@ -173,3 +183,20 @@ def each_row(db: Db, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (
     if isinstance(db, ServerDb):
         return db.stream(sql, parameters)
     return iter(db.execute(sql, parameters))
+
+
+def handle_rows(
+    db: Db,
+    sql: str,
+    parameters: Sequence[Any] | Mapping[str, Any],
+    handle: Callable[[Any], None],
+) -> None:
+    """Call `handle` with each row of a query; a server computes the next one meanwhile.
+
+    `handle` must not run other statements.
+    """
+    if isinstance(db, ServerDb):
+        db.handle_rows(sql, parameters, handle)
+    else:
+        for row in db.execute(sql, parameters):
+            handle(row)

@@ -17,7 +17,7 @@ import pytest
 from amp_console.ledger import Db, Ledger, LedgerError, Writes, open_ledger
 from amp_console.ledger.audiences import all_audiences, audience, discover, link_existing, set_name
 from amp_console.ledger.compare import ComparisonSpec, compare_cohort
-from amp_console.ledger.db import Cursor, each_row
+from amp_console.ledger.db import Cursor, each_row, handle_rows
 from amp_console.ledger.deliveries import DeliveryBatch, open_batch
 from amp_console.ledger.errors import (
     LeaseLost,
@@ -484,6 +484,34 @@ def test_rows_of_a_query_come_as_they_are_read_while_other_statements_run(ledger
         return [n + db.execute("SELECT 1").fetchone()[0] for (n,) in islice(endless, 25_000)]
 
     assert ledger.read(read_some) == list(range(2, 25_002))
+
+
+@postgresql_only
+def test_a_query_is_cancelled_if_one_of_its_rows_is_not_handled(ledger: Ledger) -> None:
+    """Otherwise, the transaction would wait for the other rows, here forever."""
+
+    def handle(row: tuple[int]) -> None:
+        raise ValueError(row)
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="1"):
+            ledger.read(
+                lambda db: handle_rows(db, "SELECT generate_series(1, ?)", (1 << 40,), handle)
+            )
+    assert ledger.read(all_audiences) == []
+
+
+@postgresql_only
+def test_a_connection_that_is_lost_while_rows_are_handled_is_reopened(
+    ledger: Ledger, server_ledgers: PostgresqlLedgers
+) -> None:
+    def handle(row: tuple[int]) -> None:
+        if row == (1,):
+            end_all_sessions(server_ledgers)
+
+    with pytest.raises(LedgerUnreachable, match=r"connection .* was lost"):
+        ledger.read(lambda db: handle_rows(db, "SELECT generate_series(1, ?)", (1 << 40,), handle))
+    assert ledger.read(all_audiences) == []
 
 
 @postgresql_only

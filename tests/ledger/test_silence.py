@@ -8,7 +8,7 @@ import pytest
 
 from amp_console.ledger import Db, Ledger, open_ledger
 from amp_console.ledger.audiences import all_audiences, set_name
-from amp_console.ledger.db import ServerDb
+from amp_console.ledger.db import ServerDb, handle_rows
 from amp_console.ledger.errors import LeaseLost, LedgerUnreachable
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.ledger.opening import listen
@@ -64,11 +64,17 @@ def stream(db: Db) -> None:
     assert len(list(db.stream("SELECT * FROM generate_series(1, :last)", {"last": 20_000}))) > 1
 
 
+def handle_each(db: Db) -> None:
+    handle_rows(db, "SELECT * FROM generate_series(1, :last)", {"last": 20_000}, lambda _: None)
+
+
 def leave_it_to_the_commit(_: Db) -> None:
     pass
 
 
-@pytest.mark.parametrize("work", [execute, execute_many, load, stream, leave_it_to_the_commit])
+@pytest.mark.parametrize(
+    "work", [execute, execute_many, load, stream, handle_each, leave_it_to_the_commit]
+)
 def test_a_statement_without_an_answer_ends_as_on_a_lost_connection(
     ledger: Ledger, relay: SwallowingRelay, url: str, work: Callable[[Db], None]
 ) -> None:

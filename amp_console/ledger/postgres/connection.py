@@ -1,11 +1,11 @@
 """A connection to PostgreSQL that the ledger's functions use like SQLite's."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cache, partial
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from amp_console.ledger.db import Cursor, ServerDb
 from amp_console.ledger.errors import LedgerError, PoolerRefused
@@ -288,6 +288,23 @@ class PostgresDb(ServerDb):
         with self.connection.cursor(f"stream_{next(_NUMBERS)}") as cursor:
             cursor.itersize = _FETCHED
             yield from cursor.execute(translated.sql, translated.bind(parameters))
+
+    def handle_rows(
+        self,
+        sql: str,
+        parameters: Sequence[Any] | Mapping[str, Any],
+        handle: Callable[[Any], None],
+        /,
+    ) -> None:
+        """Call `handle` with each row of a query, while the server computes the next one.
+
+        If `handle` fails, the query is cancelled.
+        """
+        translated = translate(sql)
+        rows = self.connection.cursor().stream(translated.sql, translated.bind(parameters))
+        with closing(cast("Generator[Any, None, None]", rows)):
+            for row in rows:
+                handle(row)
 
     def lock(self, tables: Iterable[str]) -> None:
         """Keep every other connection from writing to tables until the transaction ends."""
