@@ -368,7 +368,7 @@ def _print_audience(
         ("members", f"{document.members:,}"),
         ("pending", f"+{document.pending_add:,} -{document.pending_remove:,}"),
         ("rejected", f"{document.rejected:,}"),
-        ("without ID", f"{document.unidentified:,}"),
+        ("missing IDs", f"{document.unidentified:,}"),
         *(
             [("not certain", uncertain_text(document.uncertain, document.certain_at))]
             if document.uncertain

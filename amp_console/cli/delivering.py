@@ -13,7 +13,7 @@ from amp_console.ledger.runs import RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.plan import Plan, remarks
 from amp_console.sync.delivery.run import AudienceReport, RunReport, deliver
-from amp_console.sync.formatting import since_plan_text
+from amp_console.sync.formatting import since_plan_text, with_missing_ids
 from amp_console.text import blank_if_zero, clean, listed, plural
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _next_commands(report: RunReport, tally: ReadCounts) -> list[str]:
 
 
 def _note_lines(report: AudienceReport) -> list[str]:
-    """Why an audience's users are still pending, and the commands that fix it."""
+    """Why an audience's changes are still pending, and the commands that fix it."""
     if not report.note:
         return []
     from amp_console.cli.audiences import link_commands
@@ -147,7 +147,7 @@ def _verdict(report: RunReport, tally: ReadCounts) -> str:
         rejected = sum(audience.left.rejected for audience in report.audiences)
         unidentified = sum(audience.left.unidentified for audience in report.audiences)
         if report.status is RunStatus.STOPPED:
-            return "stopped with users pending"
+            return "stopped with changes pending"
         is_all = report.status is RunStatus.DELIVERED and not (rejected or unidentified)
         pending = sum(audience.left.pending for audience in report.audiences)
         since = f", {plural(pending, 'change')} pending since" if pending else ""
@@ -159,7 +159,7 @@ def _verdict(report: RunReport, tally: ReadCounts) -> str:
 
 def _partial(rejected: int, unidentified: int, invalid: int) -> str:
     left = [plural(rejected, "rejected user")] if rejected else []
-    left += [f"{plural(unidentified, 'user')} without an identifier"] if unidentified else []
+    left += [with_missing_ids(unidentified)] if unidentified else []
     left += [plural(invalid, "invalid event")] if invalid else []
     return f"delivered, except {listed(left)}"
 

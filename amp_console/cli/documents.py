@@ -86,7 +86,7 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     """One audience in `audiences --json`.
 
     `members` counts everyone who should be in its cohort, even if Amplitude `rejected` them, or if
-    they are `unidentified`: without an identifier of its ID type, and so never sent. `states` lists
+    they are `unidentified`: never sent, because their ID of its ID type is missing. `states` lists
     every state that applies, the most severe first; `status` is one of these. `compared_at` is null
     if the cohort was never compared; once delivered, its status is then "not compared", not "in
     sync". `segment` is the latest answer of Segment's API; null if it was not asked.

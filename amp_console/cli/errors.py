@@ -42,7 +42,7 @@ def errors(
 ) -> int:
     """List users who were not delivered, and invalid events.
 
-    Users are not delivered if Amplitude rejected them, or if events lack their identifier.
+    Users are not delivered if Amplitude rejected them, or if the events lack their IDs.
 
     In a CSV, a cell that a spreadsheet would run as a formula (it begins with =, +, - or @) gets
     an apostrophe in front. --exact writes cells unchanged.
@@ -118,7 +118,7 @@ def _under_way(ledger: "Ledger", audiences: "list[Audience]") -> "Iterator[str]"
             yield f"{clean(item.name)}: {ledger.read(busy_because, item.id)}"
         elif pending := ledger.read(outstanding, item).pending:
             yield (
-                f"{clean(item.name)}: {plural(pending, 'user')} pending. "
+                f"{clean(item.name)}: {plural(pending, 'change')} pending. "
                 "To deliver what is pending: amp-console sync"
             )
 
@@ -139,13 +139,14 @@ def _print_written(document: "ErrorsDocument", csv_file: Path, *, err: bool) -> 
 
 def _summary(document: "ErrorsDocument") -> str:
     from amp_console.ledger.deliveries import Reason
+    from amp_console.sync.formatting import with_missing_ids
     from amp_console.text import plural
 
     if not document.rejected and not document.invalid:
         return "No errors: no user is rejected and no event is invalid."
     unsent = sum(user.code == Reason.NO_IDENTIFIER for user in document.rejected)
     counts = [plural(len(document.rejected) - unsent, "rejected user")]
-    counts += [f"{plural(unsent, 'user')} without an identifier"] if unsent else []
+    counts += [with_missing_ids(unsent)] if unsent else []
     return ", ".join([*counts, plural(document.invalid, "invalid event")])
 
 

@@ -10,5 +10,5 @@ class Exit(enum.IntEnum):
     PARTIAL = 1  # finished, but users are rejected or events were invalid
     MISUSE = 2  # wrong use, an unconfirmed plan, or unreadable input
     KEYS = 3  # keys refused or missing
-    STOPPED = 4  # users are still pending
+    STOPPED = 4  # changes are still pending
     INTERRUPTED = 130  # Ctrl-C; everything is kept

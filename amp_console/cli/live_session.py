@@ -168,7 +168,7 @@ def _left(report: LiveReport) -> Iterator[tuple[SessionEvent, str, dict[str, int
         yield SessionEvent.KEYS_REFUSED, report.keys_refused, {}
     if total := last.queue + last.waiting:
         named = ", ".join(pending_by_audience(last.audiences))
-        text = f"Ended with {plural(total, 'user')} pending: {named}. {_next(last)}"
+        text = f"Ended with {plural(total, 'change')} pending: {named}. {_next(last)}"
         yield SessionEvent.PENDING, text, {"pending": total}
     if report.uncertain:
         text = (
@@ -180,8 +180,7 @@ def _left(report: LiveReport) -> Iterator[tuple[SessionEvent, str, dict[str, int
     if report.rejected:
         errors.append(f"{plural(report.rejected, 'user is', 'users are')} rejected")
     if unidentified := report.unidentified:
-        have = plural(unidentified, "user has", "users have")
-        errors.append(f"{have} no identifier to send")
+        errors.append(plural(unidentified, "user has a missing ID", "users have missing IDs"))
     if invalid := last.tally.invalid:
         errors.append(f"{plural(invalid, 'event was', 'events were')} invalid")
     if errors:

@@ -172,7 +172,7 @@ def members_sum(count: Headcount, *, is_gone: bool = False) -> Content:
         (count.in_cohort, "delivered to the cohort that is gone" if is_gone else "delivered", ""),
         (count.pending, "pending", WARN),
         (count.rejected, "rejected", BAD),
-        (count.unidentified, "without an identifier", BAD),
+        (count.unidentified, "missing ID" if count.unidentified == 1 else "missing IDs", BAD),
     ]
     some = [part for part in parts if part[0]] or parts[:1]
     pieces: list[Part] = []

@@ -172,7 +172,7 @@ def _most_different_first(details: RunDetails) -> list[RunAudience]:
 
 
 def _pending_after(run: Run, audiences: Sequence[RunAudience]) -> int | None:
-    """Return how many users a run left pending; None if that is unknown, or not known yet."""
+    """Return how many changes a run left pending; None if that is unknown, or not known yet."""
     is_done = run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
     is_followed = run.kind is RunKind.LIVE and run.status is RunStatus.RUNNING
     if run.kind is RunKind.COMPARE or (is_done and run.kind is RunKind.REPAIR):
@@ -249,7 +249,8 @@ def _says_live(
     if report is None or report.keys_refused:
         yield (report.keys_refused if report else job.failure) or ""
     elif report.status is RunStatus.STOPPED and report.was_stopped:
-        yield f"Stopped as you asked: {plural(funnel.pending or 0, 'user')} stay pending."
+        stay = plural(funnel.pending or 0, "change stays", "changes stay")
+        yield f"Stopped as you asked: {stay} pending."
     else:
         unidentified = sum(audience.left.unidentified for audience in report.audiences)
         failed = sum(audience.left.failed for audience in report.audiences)
@@ -332,7 +333,7 @@ def _since_plan(since: SincePlan | None, users: int | None) -> Iterator[str]:
 
 
 class _Left(NamedTuple):
-    """An audience after a run, with the number of users left pending (None: unknown).
+    """An audience after a run, with the number of changes left pending (None: unknown).
 
     `is_settled` and `obstacle` as in `RunAudience`.
     """

@@ -11,6 +11,7 @@ from amp_console.ledger.cohorts import COHORT_GONE
 from amp_console.ledger.requests import RequestRecord, RequestState
 from amp_console.ledger.runs import AudienceCounts, ComparisonTotals, RunKind
 from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.formatting import with_missing_ids
 from amp_console.text import clean, listed, plural
 from amp_console.values import Operation
 
@@ -32,9 +33,9 @@ OUTCOME_TONES = {
 }
 """The tone of each outcome."""
 _ENDS = {
-    "stopped": "Ended with users still pending.",
-    "interrupted": "Interrupted: its amp-console ended during the run. Users without an answer "
-    "are pending.",
+    "stopped": "Ended with changes still pending.",
+    "interrupted": "Interrupted: its amp-console ended during the run. Changes without an "
+    "answer are pending.",
     "running": "Another amp-console is running it.",
 }
 
@@ -84,9 +85,9 @@ def so_far(
 class Except(NamedTuple):
     """What a run did not deliver.
 
-    `earlier` counts users that earlier runs rejected, `unidentified` users without an identifier to
-    send (None: unknown), `invalid` events; `waiting` names waiting audiences, each with the reason,
-    if all pending users are theirs.
+    `earlier` counts users that earlier runs rejected, `unidentified` users with missing IDs (None:
+    unknown), `invalid` events; `waiting` names waiting audiences, each with the reason, if all
+    pending changes are theirs.
     """
 
     pending: int | None = None
@@ -109,9 +110,9 @@ def verdict(status: str, counts: AudienceCounts, left: Except, whose: str) -> st
         but = f", except {listed(unsent)}" if unsent else ""
         return f"{wait}: {', '.join(left.waiting)}. Everything else is delivered{but}."
     if status == "stopped" and pending:
-        return f"Ended with {plural(pending, 'user')} still pending."
+        return f"Ended with {plural(pending, 'change')} still pending."
     if status == "stopped" and pending == 0:
-        return "No users are pending. The audience's row says what is left to do."
+        return "No changes are pending. The audience's row says what is left to do."
     return _ENDS.get(status, status)
 
 
@@ -126,16 +127,16 @@ def _delivered(left: Except, whose: str) -> str:
 
 
 def _pending_since(left: Except) -> str:
-    """Say who has become pending after the last request of a run that has sent everything."""
+    """Say what has become pending after the last request of a run that has sent everything."""
     if not left.pending:
         return ""
-    return f" {plural(left.pending, 'user has', 'users have')} become pending since."
+    return f" {plural(left.pending, 'change has', 'changes have')} become pending since."
 
 
 def _delivered_except(rejected: int, left: Except) -> str:
     what = _not_sent(rejected, left)
     if not what:  # older ledgers did not count them
-        what = ["users that earlier runs rejected or that have no identifier to send"]
+        what = ["users that earlier runs rejected or that have missing IDs"]
     is_elsewhere = not rejected and (left.earlier or left.unidentified)
     where = " Errors lists who is left now." if is_elsewhere else ""
     return f"Delivered, except {listed(what)}.{where}{_pending_since(left)}"
@@ -147,7 +148,7 @@ def _not_sent(rejected: int, left: Except) -> list[str]:
     if left.earlier:
         what.append(f"{plural(left.earlier, 'user')} that earlier runs rejected")
     if left.unidentified:
-        what.append(f"{plural(left.unidentified, 'member')} without an identifier to send")
+        what.append(with_missing_ids(left.unidentified))
     if left.invalid:
         what.append(plural(left.invalid, "invalid event"))
     return what

@@ -4,7 +4,7 @@
   members without an identifier are not among them: there is nothing to send.
 - partial: the same, but the run rejected users itself, or events were invalid. Of a comparison and
   of a repair: differences are left.
-- incomplete: users that the run was for are still pending. Changes that arrive while it is under
+- incomplete: changes that the run was for are still pending. Changes that arrive while it is under
   way, after its last request, are the next run's.
 - interrupted: its process ended first.
 """

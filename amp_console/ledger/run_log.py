@@ -113,11 +113,11 @@ def _not_sent(ended: Run) -> Iterator[str]:
         return
     if ended.rejected_earlier is None:  # an older version did not count them separately
         if ended.status is RunStatus.PARTIAL:
-            yield "rejected earlier or without an identifier"
+            yield "rejected earlier or with missing IDs"
     elif ended.rejected_earlier:
         yield f"{ended.rejected_earlier:,} rejected earlier"
     if ended.unidentified_after:
-        yield f"{ended.unidentified_after:,} without an identifier"
+        yield plural(ended.unidentified_after, "missing ID")
 
 
 def log_run_start(

@@ -57,6 +57,11 @@ def uncertain_text(users: int, certain_at: int | str | None) -> str:
     )
 
 
+def with_missing_ids(users: int) -> str:
+    """Count users who can't be sent, because no event has their ID of the audience's ID type."""
+    return plural(users, "user with a missing ID", "users with missing IDs")
+
+
 def without_name(error: Exception, name: str) -> str:
     """Return the text of an error for a line that already begins with the source's name."""
     text = str(error)

@@ -401,7 +401,7 @@ class TestSync:
         process = operator.start("sync", "--from", file, "--yes")
         process.wait_until(lambda: is_answered(operator.simulator, Call.MEMBERSHIP))
         assert process.end(signal.SIGINT) == 130, process.err
-        assert "stopped with users pending" in process.out
+        assert "stopped with changes pending" in process.out
         (audience,) = operator.run("audiences", "--json").document
         assert audience["pending_add"] == 3
 

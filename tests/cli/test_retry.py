@@ -12,7 +12,7 @@ from tests.sync.workspace import lines
 USERS = 20
 ROUNDS = 4
 SYNCING = "shoppers: Another amp-console (process "
-PENDING = "shoppers: 20 users pending. To deliver"  # the first one is about to take the lease
+PENDING = "shoppers: 20 changes pending. To deliver"  # the first one is about to take the lease
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_plan_that_has_to_be_confirmed_says_how(operator: Operator) -> None:
     assert "To confirm in advance, run amp-console sync --yes." in ended.err
     again = operator.run("errors", "--retry")
     assert "There are no rejected users to retry." in again.err
-    assert "shoppers: 1 user pending. To deliver what is pending: amp-console sync" in again.err
+    assert "shoppers: 1 change pending. To deliver what is pending: amp-console sync" in again.err
     assert operator.run("sync", "--yes").status == 1
 
 

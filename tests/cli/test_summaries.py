@@ -87,16 +87,16 @@ def test_users_without_an_identifier_were_not_rejected(
     streams.run("import", file)
     assert streams.run("audience", "vip", "--id-type", "amplitude_id") == 0
     assert streams.run("sync", "--yes") == 1
-    assert ": delivered, except 2 users without an identifier, " in streams.out
+    assert ": delivered, except 2 users with missing IDs, " in streams.out
     assert streams.run("audiences") == 0
-    assert "2 without Amplitude ID" in streams.out
+    assert "2 missing Amplitude IDs" in streams.out
     assert "rejected" not in streams.out
     assert streams.run("audiences", "--json") == 0
     (audience,) = json.loads(streams.out)
     assert (audience["members"], audience["rejected"], audience["unidentified"]) == (3, 0, 2)
-    assert audience["status"] == "no identifier"
+    assert audience["status"] == "missing ID"
     assert streams.run("errors") == 0
-    assert "0 rejected users, 2 users without an identifier, 0 invalid events" in streams.out
+    assert "0 rejected users, 2 users with missing IDs, 0 invalid events" in streams.out
 
 
 def test_a_session_tells_who_was_rejected_from_who_was_never_sent() -> None:
@@ -104,7 +104,7 @@ def test_a_session_tells_who_was_rejected_from_who_was_never_sent() -> None:
     report = LiveReport(1, last, RunStatus.PARTIAL, 0, 2, None, unidentified=1)
     ((_, text, counts),) = _left(report)
     assert text == (
-        "2 users are rejected and 1 user has no identifier to send. To see why: amp-console errors"
+        "2 users are rejected and 1 user has a missing ID. To see why: amp-console errors"
     )
     assert counts == {"rejected": 2, "unidentified": 1, "invalid": 0}
     assert _exit_of(report) is Exit.PARTIAL

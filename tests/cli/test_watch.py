@@ -50,7 +50,7 @@ def test_audiences_without_a_cohort_are_listed_as_waiting(
 ) -> None:
     ended = operator.run("watch", "-", "--json", stdin=lines("u1").encode())
     assert ended.status == 1  # as the history says: partial
-    assert "Ended with 1 user pending: “shoppers” 1 (no cohort)." in ended.err
+    assert "Ended with 1 change pending: “shoppers” 1 (no cohort)." in ended.err
     assert "They stay pending until you resolve that." in ended.err
     last = json.loads(ended.out.splitlines()[-1])
     assert last["waiting"] == {"shoppers": "waiting: no cohort"}

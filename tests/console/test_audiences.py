@@ -86,7 +86,7 @@ async def test_what_is_open_of_disabled_audiences_is_counted_apart(
 
     connect_with_audiences(harness, disable)
     async with harness.open(size=(200, 40)) as pilot:
-        await until_shown(pilot, "12 changes pending", "4 pending and 2 rejected in disabled")
+        await until_shown(pilot, "· 12 changes", "4 changes pending and 2 rejected users in")
 
 
 async def test_in_80_columns_names_and_states_are_words(harness: ConsoleHarness) -> None:

@@ -136,7 +136,7 @@ async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) ->
         await pilot.press("tab", "j")
         await until_shown(pilot, "U Retry this user", "Tab Reasons")
         await pilot.press("U")
-        await until_shown(pilot, "Retry 1 user?", "“ghost-2” becomes pending again")
+        await until_shown(pilot, "Retry 1 user?", "“ghost-2” will be pending again")
         await pilot.press("y")
         await until_shown(pilot, "1 user pending again", "─ 1 user ─", "─ ghost-1")
 
@@ -149,7 +149,7 @@ async def test_the_key_of_one_user_does_nothing_among_the_reasons(harness: Conso
         await pilot.press("U")
         await until_shown(pilot, "Press Enter to go to the users of this reason, and U retries one")
         await pilot.press("enter", "U")
-        await until_shown(pilot, "Retry 1 user?", "“ghost-1” becomes pending again")
+        await until_shown(pilot, "Retry 1 user?", "“ghost-1” will be pending again")
 
 
 async def test_help_and_footer_name_the_other_list_and_one_key_says_that_all_is_shown(
@@ -175,7 +175,7 @@ async def test_retrying_one_user_says_what_else_the_next_sync_delivers(
     async with errors_shown(harness, more) as pilot:
         await until_shown(pilot, "─ ghost-1", "2 users")
         await pilot.press("tab", "U")
-        await until_shown(pilot, "tries this user again and sends 3")
+        await until_shown(pilot, "will try this user again and send 3")
         await pilot.press("y")
         await until_notified(
             pilot, "1 user pending again. The next sync also delivers 3 other pending changes."
@@ -196,7 +196,7 @@ async def test_a_retry_that_plans_a_sync_leaves_the_counting_to_the_plan(
         await pilot.press("2")
         await until_shown(pilot, "─ ghost-1", "2 users")
         await pilot.press("tab", "U")
-        await until_shown(pilot, "tries this user again and sends 1")
+        await until_shown(pilot, "will try this user again and send 1")
         await pilot.press("s")
         await until_shown(pilot, f"Sync {GHOSTS}: 2 changes, 1 of them retried", "1 user pending")
         assert "also delivers" not in picture(pilot)
@@ -259,7 +259,7 @@ async def test_what_cannot_be_retried_says_why(harness: ConsoleHarness) -> None:
         await pilot.press("j")
         await until_shown(pilot, "12 users")
         await pilot.press("R")
-        await until_shown(pilot, "Not retried: without the identifier there is nothing to send.")
+        await until_shown(pilot, "Not retried: the ID is missing, so there is nothing to send.")
 
 
 async def test_invalid_events_are_listed_with_file_and_line(harness: ConsoleHarness) -> None:
@@ -392,7 +392,7 @@ async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(harness: ConsoleHarne
     async with errors_shown(harness, unidentified) as pilot:
         await until_shown(pilot, "14 users")
         await pilot.press("R")
-        await until_shown(pilot, "Retry 2 of 14 users?", f"They become pending again in {GHOSTS}.")
+        await until_shown(pilot, "Retry 2 of 14 users?", f"They will be pending again in {GHOSTS}.")
         await until_shown(pilot, "12 more users are not retried: no Amplitude ID in the event.")
         await pilot.press("s")
         await until_shown(pilot, "Before you send", GHOSTS, "+2")
@@ -620,7 +620,7 @@ async def test_a_user_without_the_identifier_is_told_its_path_and_the_other_id_t
         workspace.read([event("u1", True, audience=FRESH)])
         unidentified(workspace)
     async with harness.open() as pilot:
-        await until_shown(pilot, "= 1 without an identifier", "▲ 1 without Amplitude ID")
+        await until_shown(pilot, "= 1 missing ID", "▲ 1 missing Amplitude ID")
         await pilot.press("2", "j")
         await until_shown(pilot, "─ No Amplitude ID in the event · newsletter")
         await until_shown(pilot, "has no Amplitude ID at $.traits.amplitude_id.", "by User ID")
@@ -799,7 +799,7 @@ async def test_a_retry_leaves_out_users_that_amplitude_has_said_it_does_not_know
         await pilot.resize_terminal(130, 40)
         await pilot.press("R")
         await until_shown(pilot, "Retry 1 of 2 users?", "1 user is not retried: Amplitude does not")
-        await until_shown(pilot, "“ghost-2” becomes pending again")
+        await until_shown(pilot, "“ghost-2” will be pending again")
         await until_gone(pilot, "a Ask Amplitude")
         await pilot.press("y")
         await until_shown(pilot, "1 user pending again")
@@ -816,7 +816,7 @@ async def test_amplitude_is_not_asked_about_marked_users_who_were_never_sent(
         text = "none of these 2 users now. It was not asked about 12 more: no Amplitude ID in the"
         await until_notified(pilot, text)
         await pilot.press("tab", "j", "tab", "a", "u")
-        await until_notified(pilot, "Not asked: these users have no identifier to send")
+        await until_notified(pilot, "Not asked: the IDs of these users are missing")
 
 
 async def test_the_last_attempt_of_a_user_tried_once_is_the_first(harness: ConsoleHarness) -> None:
@@ -847,7 +847,7 @@ async def test_a_retry_says_once_who_is_retried_and_who_stays_rejected(
         await until_shown(
             pilot,
             "Amplitude knows none of the 2 rejected as unknown: they stay",
-            "The 2 rejected for another reason become pending again in refused.",
+            "The 2 rejected for another reason will be pending again in",
         )
 
 
@@ -898,7 +898,7 @@ async def test_a_retry_leaves_out_those_that_amplitude_refused_more_than_once(
         await pilot.press("slash", *"bad", "enter")
         await until_shown(pilot, "2 users")
         await pilot.press("R")
-        await until_shown(pilot, "Retry 1 of 2 users?", "“bad-2” becomes pending again")
+        await until_shown(pilot, "Retry 1 of 2 users?", "“bad-2” will be pending again")
         await until_shown(pilot, "1 user is not retried: Amplitude refused this user more than")
         await pilot.press("escape", "slash", *"-1", "enter")
         await until_shown(pilot, "1 user")
@@ -934,7 +934,7 @@ async def test_a_single_user_who_is_not_named_is_this_user(harness: ConsoleHarne
         await until_shown(pilot, GHOSTS)
         await pilot.press("2", "R")
         await until_shown(
-            pilot, f"This user becomes pending again in {GHOSTS}.", "tries this user again"
+            pilot, f"This user will be pending again in {GHOSTS}.", "try this user again"
         )
 
 

@@ -173,9 +173,9 @@ async def test_members_without_an_identifier_are_counted_as_their_errors_are(
         await until_shown(pilot, "1 event read", "2 Errors 1", "rejected 0 · requests")
         with file.open("a") as more:
             more.write(lines("without"))
-        await until_shown(pilot, "2 Errors 2", "rejected 0 · without an identifier 1 · requests")
+        await until_shown(pilot, "2 Errors 2", "rejected 0 · missing IDs 1 · requests")
         await cancelled(pilot, work)
-        await until_shown(pilot, "ended at", "rejected 0 · without an identifier 1 · requests")
+        await until_shown(pilot, "ended at", "rejected 0 · missing IDs 1 · requests")
 
 
 async def test_the_list_and_the_detail_show_the_lag_of_one_moment(

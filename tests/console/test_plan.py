@@ -327,7 +327,7 @@ async def test_an_obstacle_is_said_and_nothing_can_be_sent(
         await open_plan(
             pilot,
             "Sync shoppers: can't run ",
-            "Nothing can be sent: 1 user stays pending.",
+            "Nothing can be sent: 1 change stays pending.",
             "✖ can't be sent",
             " l Link  Enter Users ",
             "Esc Cancel  ^p Commands",

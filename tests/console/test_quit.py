@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 async def test_going_on_leaves_the_sync_alone(harness: ConsoleHarness) -> None:
     async with rate_limited_sync(harness, harness.connect(), "u-1", "u-2") as (pilot, gate):
         await pilot.press("ctrl+q")
-        await until_shown(pilot, "A sync is under way: 2 users not delivered yet.")
+        await until_shown(pilot, "A sync is under way: 2 changes not delivered yet.")
         await until_shown(pilot, "y/Enter Quit when done  s Stop and quit  Esc Stay")
         await pilot.press("escape")
         assert not isinstance(pilot.app.screen, QuitDialog)
@@ -88,7 +88,7 @@ async def test_a_paused_sync_is_resumed_to_quit_when_it_is_done(harness: Console
         await pilot.press("q")
         await until_shown(
             pilot,
-            "A sync is paused: 2 users not delivered yet.",
+            "A sync is paused: 2 changes not delivered yet.",
             "y/Enter Resume, then quit  s Stop and quit  Esc Stay",
         )
         await pilot.press("y")
@@ -187,7 +187,7 @@ async def test_a_live_session_counts_the_pending_users_of_home(
         await pilot.press("1")
         await until_shown(pilot, "2 changes pending")
         await pilot.press("q")
-        await until_shown(pilot, "A live session is running: 2 users pending.")
+        await until_shown(pilot, "A live session is running: 2 changes pending.")
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])

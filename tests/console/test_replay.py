@@ -229,4 +229,4 @@ async def test_the_playback_of_a_run_that_sent_nothing_names_the_reason(tmp_path
         host.services.publish_ledger_change()
         await until_shown(pilot, "there is nothing to play back")
         await pilot.press("space", *["right"] * 20)
-        await until_shown(pilot, "Ended with 18 users still pending. shoppers: The cohort is gone.")
+        await until_shown(pilot, "18 changes still pending. shoppers: The cohort is gone.")

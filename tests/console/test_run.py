@@ -274,7 +274,7 @@ async def test_cancelling_asks_and_leaves_the_rest_pending(harness: ConsoleHarne
         await until_shown(pilot, "Cancel this run?")
         await pilot.press("y")
 
-        await until_shown(pilot, "Stopped as you asked: 3 users stay pending.")
+        await until_shown(pilot, "Stopped as you asked: 3 changes stay pending.")
         await until_gone(pilot, "than planned")
         await pilot.press("p")
         await until_shown(pilot, "This run has finished")
@@ -292,7 +292,7 @@ async def test_amplitude_goes_down_in_the_middle(
         await start_sync(
             pilot,
             "incomplete",
-            "50 users still pending",
+            "50 changes still pending",
             "Gave up after 8 failures in a row",
             "The next sync delivers what is pending.",
             "✖ 503",

@@ -74,31 +74,31 @@ def test_a_verdict_names_who_is_left() -> None:
         == "All changes to shoppers were delivered."
     )
     assert verdict("delivered", none, Except(3), "shoppers") == (
-        "Everything planned is delivered. 3 users have become pending since."
+        "Everything planned is delivered. 3 changes have become pending since."
     )
     assert verdict("partial", AudienceCounts(rejected=1), Except(0), "shoppers") == (
         "Delivered, except 1 rejected user."
     )
     assert verdict("partial", AudienceCounts(rejected=2), Except(1), "shoppers") == (
-        "Delivered, except 2 rejected users. 1 user has become pending since."
+        "Delivered, except 2 rejected users. 1 change has become pending since."
     )
     assert verdict("delivered", none, Except(3, 0, 1), "shoppers") == (
-        "Everything that could be sent is delivered. Not sent: 1 member without an identifier to "
-        "send. Errors lists who is left now. 3 users have become pending since."
+        "Everything that could be sent is delivered. Not sent: 1 user with a missing ID. "
+        "Errors lists who is left now. 3 changes have become pending since."
     )
     assert verdict("partial", none, Except(0, 12, 0), "shoppers") == (
         "Delivered, except 12 users that earlier runs rejected. Errors lists who is left now."
     )
     assert verdict("partial", none, Except(0, 1, 3, 2), "shoppers") == (
-        "Delivered, except 1 user that earlier runs rejected, 3 members without an identifier to "
-        "send and 2 invalid events. Errors lists who is left now."
+        "Delivered, except 1 user that earlier runs rejected, 3 users with missing IDs "
+        "and 2 invalid events. Errors lists who is left now."
     )
     assert verdict("delivered", none, Except(0, 12, 3), "shoppers") == (
         "Everything that could be sent is delivered. Not sent: 12 users that earlier runs rejected "
-        "and 3 members without an identifier to send. Errors lists who is left now."
+        "and 3 users with missing IDs. Errors lists who is left now."
     )
     assert verdict("partial", none, Except(0), "shoppers") == (
-        "Delivered, except users that earlier runs rejected or that have no identifier to send."
+        "Delivered, except users that earlier runs rejected or that have missing IDs."
     )
     assert (
         verdict("partial", none, Except(0, 0, 0, 2), "shoppers")
@@ -117,11 +117,11 @@ def test_a_verdict_names_who_is_left() -> None:
     )
     assert (
         verdict("stopped", none, Except(1_000), "shoppers")
-        == "Ended with 1,000 users still pending."
+        == "Ended with 1,000 changes still pending."
     )
-    assert verdict("stopped", none, Except(), "shoppers") == "Ended with users still pending."
+    assert verdict("stopped", none, Except(), "shoppers") == "Ended with changes still pending."
     said = verdict("stopped", none, Except(0), "shoppers")
-    assert said == "No users are pending. The audience's row says what is left to do."
+    assert said == "No changes are pending. The audience's row says what is left to do."
 
 
 def test_advice_says_what_to_look_at_next() -> None:

@@ -167,7 +167,7 @@ async def test_a_run_tells_long_after_how_many_were_left_pending(
         await pilot.press("3")
         await until_shown(pilot, "3 runs")
         await pilot.press("down")
-        await until_shown(pilot, "run 2", "Ended with 2 users still pending.", "0/2")
+        await until_shown(pilot, "run 2", "Ended with 2 changes still pending.", "0/2")
 
 
 async def test_a_run_whose_process_died_is_distinguished_from_one_that_continues(

@@ -68,7 +68,7 @@ def test_each_has_a_row(tmp_path: Path) -> None:
     assert rows(path) == [
         list(HEADER),
         ["rejected", "shoppers", "u1", "add", why, Reason.UNKNOWN, at, "", ""],
-        ["no identifier", "shoppers", "4", "add", lacks, Reason.NO_IDENTIFIER, at, "", ""],
+        ["missing ID", "shoppers", "4", "add", lacks, Reason.NO_IDENTIFIER, at, "", ""],
         ["invalid", "", "", "", "not JSON", "", "", "/data/e.ndjson", "12"],
     ]
 

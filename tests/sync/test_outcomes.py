@@ -92,18 +92,18 @@ async def test_members_without_an_identifier_are_not_rejected_by_an_earlier_run(
     newest, first = workspace.ledger.read(all_runs)
     assert (newest.rejected_after, newest.unidentified_after) == (3, 2)
     assert newest.status is RunStatus.DELIVERED
-    assert run_reason(newest) == "1 rejected earlier, 2 without an identifier"
+    assert run_reason(newest) == "1 rejected earlier, 2 missing IDs"
     assert first.status is RunStatus.PARTIAL
-    assert run_reason(first) == "1 rejected, 2 without an identifier"
+    assert run_reason(first) == "1 rejected, 2 missing IDs"
 
 
 @pytest.mark.parametrize(
     ("kind", "after", "unidentified", "why", "reason"),
     [
         (RunKind.LIVE, 0, 0, "waiting: no cohort", "no cohort"),
-        (RunKind.LIVE, 3, 3, "waiting: no cohort", "3 without an identifier: no cohort"),
-        (RunKind.SYNC, 5, None, "", "rejected earlier or without an identifier"),
-        (RunKind.SYNC, None, None, "", "rejected earlier or without an identifier"),
+        (RunKind.LIVE, 3, 3, "waiting: no cohort", "3 missing IDs: no cohort"),
+        (RunKind.SYNC, 5, None, "", "rejected earlier or with missing IDs"),
+        (RunKind.SYNC, None, None, "", "rejected earlier or with missing IDs"),
         (RunKind.REPAIR, 5, 5, "", ""),
     ],
 )

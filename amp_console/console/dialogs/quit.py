@@ -97,7 +97,7 @@ class QuitDialog(Question[None]):
             live = job.snapshot
             pending = live.queue + live.waiting if live else 0
             state = "paused" if job.is_paused else "running"
-            return safe_text(f"A live session is {state}: {plural(pending, 'user')} pending.")
+            return safe_text(f"A live session is {state}: {plural(pending, 'change')} pending.")
         if isinstance(job, ImportJob):
             read = f"{byte_size(job.done)} of {byte_size(job.total)}"
             share = bar(glyphs, job.done, job.total, BAR) if job.total else ""
@@ -113,7 +113,7 @@ class QuitDialog(Question[None]):
         left = now.total - now.done if now else operation.planned
         share = bar(glyphs, now.done, now.total, BAR) if now else ""
         state = "paused" if job.stop.is_paused else "under way"
-        what = f"{operation.WHAT} is {state}: {plural(left, 'user')} not delivered yet."
+        what = f"{operation.WHAT} is {state}: {plural(left, 'change')} not delivered yet."
         return _with_bar(what, share)
 
     def _next(self) -> str:

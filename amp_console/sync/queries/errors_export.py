@@ -21,7 +21,7 @@ def write_errors_csv(
 ) -> int:
     """Write one row per user and per invalid event, as `write_csv`; return how many.
 
-    A user is either "rejected", or has "no identifier" and was never sent.
+    A user is either "rejected", or has a "missing ID" and was never sent.
     """
     return write_csv(path, HEADER, _rows(rejected, invalid), exact=exact)
 
@@ -30,7 +30,7 @@ def _rows(rejected: Iterable[RejectedUser], invalid: Iterable[InvalidEvent]) -> 
     for user in rejected:
         at = iso_time(user.at) or ""
         what = (user.audience, user.id, user.operation, user.reason, user.code)
-        kind = "no identifier" if user.code is Reason.NO_IDENTIFIER else "rejected"
+        kind = "missing ID" if user.code is Reason.NO_IDENTIFIER else "rejected"
         yield (kind, *what, at, "", "")
     for event in invalid:
         yield ("invalid", "", "", "", event.reason, "", "", event.source, str(event.line))

@@ -33,7 +33,7 @@ class PersonVerdict(enum.StrEnum):
     ENTERS = "to be added"
     LEAVES = "to be removed"
     REJECTED = "rejected"
-    NO_IDENTIFIER = "no identifier"
+    NO_IDENTIFIER = "missing ID"
     OTHER_ID_TYPE = "other ID type"
     NO_COHORT = "no cohort"
     BROKEN = "broken link"

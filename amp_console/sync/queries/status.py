@@ -59,7 +59,7 @@ class Status(enum.StrEnum):
     PENDING = "pending"
     UNCERTAIN = "not yet certain"
     REJECTED = "rejected"
-    NO_IDENTIFIER = "no identifier"
+    NO_IDENTIFIER = "missing ID"
     NO_COHORT = "no cohort"
     BROKEN = "broken link"
     KEYS_REFUSED = "keys refused"
@@ -119,7 +119,7 @@ class State(msgspec.Struct, frozen=True):
     run_id: int | None = None
 
     def __str__(self) -> str:
-        """In words: "10 rejected", "3 without Amplitude ID", "6 extra", "broken link"."""
+        """In words: "10 rejected", "3 missing Amplitude IDs", "6 extra", "broken link"."""
         if self.words or not self.users:
             return self.words or f"{'same size, ' if self.has_same_size else ''}{self.status}"
         if self.status is Status.DIFFERS:
@@ -137,7 +137,7 @@ class State(msgspec.Struct, frozen=True):
         if self.status is Status.LARGE_REMOVAL:
             return "large removal"
         if self.status is Status.NO_IDENTIFIER:
-            return f"{self.users:,} without ID"
+            return plural(self.users, "missing ID")
         return str(self.status) if self.status is Status.NOT_COMPARED else str(self)
 
     @property
@@ -242,12 +242,12 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         if size is not None and self.held is not None:
             without_id = self.finding.without_id if self.finding else 0
             by_size = self.held.more_in(size - strangers - without_id)
-        without = f"{self.left.unidentified:,} without {self.audience.id_type.label}"
+        missing = plural(self.left.unidentified, f"missing {self.audience.id_type.label}")
         found = (
             State(Status.DIFFERS, strangers + self.due, is_extra=not self.due),
             State(Status.SIZE_DIFFERS, abs(by_size), is_fewer=by_size < 0),
             State(Status.REJECTED, self.left.rejected),
-            State(Status.NO_IDENTIFIER, self.left.unidentified, words=without),
+            State(Status.NO_IDENTIFIER, self.left.unidentified, words=missing),
             State(Status.UNCERTAIN, self.left.uncertain),
             State(Status.PENDING, self.left.pending),
         )

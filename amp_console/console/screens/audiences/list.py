@@ -72,10 +72,11 @@ records what was read and delivered. It is amp-console's own record of each coho
 or on your team's server.
 
 Members are everyone who should be in the cohort: delivered, pending and rejected users, and those
-without an identifier. Pending counts users still to be added (+) and removed (−). Rejected counts
-users that Amplitude skipped or refused. Users without an identifier of the audience's ID type are
-never sent. Errors lists these and the rejected users, each with the reason. Unconfirmed users
-may or may not be in the cohort, e.g. because Amplitude did not answer; the next sync sends them.
+with missing IDs. Pending counts users still to be added (+) and removed (−). Rejected counts users
+that Amplitude skipped or refused. An ID is missing if no event has the user's ID of the audience's
+ID type; such users are never sent. Errors lists them and the rejected users, each with the reason.
+Unconfirmed users may or may not be in the cohort, e.g. because Amplitude did not answer; the next
+sync sends them.
 
 Mark several audiences with space, or all with a, to sync (s), reconcile (r), or enable or disable
 (t) them together. Esc unmarks them; a filter unmarks those it hides. Without marks, these keys act

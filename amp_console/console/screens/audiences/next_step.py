@@ -15,7 +15,7 @@ _STEPS = {
     Status.KEYS_REFUSED: "Press 5 for Connections, then T to test the keys, and e to replace them.",
     Status.DIFFERS: "Press r to see who differs, and to repair the cohort.",
     Status.REJECTED: "Press x to see who was rejected and why.",
-    Status.NO_IDENTIFIER: "Press x to see who has no identifier to send, and what to do.",
+    Status.NO_IDENTIFIER: "Press x to see whose ID is missing, and what to do.",
     Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",
     Status.OFF: "Press t to enable it: Sync all skips disabled audiences.",
     Status.PAUSED: "Press 4 to resume it: the live session reads its events and sends nothing.",

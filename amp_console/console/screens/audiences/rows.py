@@ -97,11 +97,11 @@ def _disabled(shown: Sequence[AudienceSummary]) -> list[str]:
     """Pending and failed users of disabled audiences, which do not need attention."""
     off = [item.left for item in shown if not item.audience.enabled]
     parts = (
-        (sum(left.pending for left in off), "pending"),
-        (sum(left.rejected for left in off), "rejected"),
-        (sum(left.unidentified for left in off), "without an identifier"),
+        (sum(left.pending for left in off), "change pending", "changes pending"),
+        (sum(left.rejected for left in off), "rejected user", "rejected users"),
+        (sum(left.unidentified for left in off), "missing ID", "missing IDs"),
     )
-    found = [f"{count:,} {what}" for count, what in parts if count]
+    found = [plural(count, one, many) for count, one, many in parts if count]
     return [f"{listed(found)} in disabled audiences"] if found else []
 
 

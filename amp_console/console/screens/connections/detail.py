@@ -37,7 +37,7 @@ from amp_console.sync.queries.status import Status
 from amp_console.text import plural
 
 LABELS = 13  # columns for the names of facts
-LEAST_LINES = 8  # for the test, audiences, users and last run
+LEAST_LINES = 8  # for the test, audiences, changes and last run
 
 
 class LedgerFacts(NamedTuple):
@@ -118,7 +118,7 @@ def lay_out(services: Services, detail: ConnectionFacts, test: Part | None, room
     paths = " or ".join(filter(None, (connection.user_id_path, connection.amplitude_id_path)))
     rows: list[tuple[str, Content | str]] = [
         ("audiences", _audiences(status)),
-        *_users(status),
+        *_pending(status),
         *_last(services, detail.facts),
         ("keys", where_keys_are(services, connection)),
         ("webhook", _secret(services, connection)),
@@ -166,19 +166,20 @@ def _audiences(status: ConnectionStatus) -> Content:
     return safe_text(*parts)
 
 
-def _users(status: ConnectionStatus) -> list[tuple[str, Content | str]]:
-    """How many users are pending, rejected, and without an identifier."""
+def _pending(status: ConnectionStatus) -> list[tuple[str, Content | str]]:
+    """How many changes are pending, and how many users are rejected or have missing IDs."""
     now = status.overview
     if now is None or not now.audiences:
         return []
-    unsent = f"  {now.unidentified:,} without an identifier" if now.unidentified else ""
+    unsent = f"  {plural(now.unidentified, 'missing ID')}" if now.unidentified else ""
+    rejected = plural(now.rejected, "rejected user")
     return [
         (
-            "users",
+            "pending",
             safe_text(
-                (f"{now.pending:,} pending", WARN if now.pending else MUTED),
+                (plural(now.pending, "change"), WARN if now.pending else MUTED),
                 "  ",
-                (f"{now.rejected:,} rejected", BAD if now.rejected else MUTED),
+                (rejected, BAD if now.rejected else MUTED),
                 (unsent, BAD),
             ),
         )

@@ -40,8 +40,8 @@ from amp_console.text import clean, plural
 
 PERSON = Labelled("person", "This person")
 NOTHING_TO_ASK = (
-    "Not asked: these users have no identifier to send, even if Amplitude knows them. Set the "
-    "identifier's field (press m), then import the events again."
+    "Not asked: the IDs of these users are missing, so nothing can be sent. Set the ID's field "
+    "(press m), then import the events again."
 )
 NOT_RETRIED = "Invalid events can't be retried. Fix them, and import the file again."
 

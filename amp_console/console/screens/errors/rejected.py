@@ -46,8 +46,8 @@ from amp_console.text import plural
 NO_ONE = """\
 No one is rejected.
 
-Users that Amplitude skips or refuses, and those without an identifier of the
-audience's ID type, are listed here with the reason.
+Users that Amplitude skips or refuses are listed here with the reason. So are
+users with missing IDs: no event has their ID of the audience's ID type.
 """
 BORDER = 6  # columns of a border line that text can't use
 

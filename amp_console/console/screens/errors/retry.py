@@ -42,7 +42,7 @@ from amp_console.sync.formatting import UNLIKELY
 from amp_console.sync.queries.person import UserLookup, explain_person, look_up_users
 from amp_console.text import capitalized, plural
 
-NO_IDENTIFIER = "Not retried: without the identifier there is nothing to send. "
+NO_IDENTIFIER = "Not retried: the ID is missing, so there is nothing to send. "
 NOTHING_TO_SEND = f"{NO_IDENTIFIER}Set its field (press m), and import the events again."
 """The text under Errors."""
 NOT_SENT = f"{NO_IDENTIFIER}Open Errors and press m to set its field, then import the events again."

@@ -111,10 +111,8 @@ def _consequences(summary: RetrySummary) -> list[str]:
     names = [f"“{clean(name, 60)}”" for name in summary.names]
     they = "This user" if summary.retriable == 1 else "They"
     who = listed(names) if names else they
-    become = f"{summary.subject or who} {'becomes' if summary.retriable == 1 else 'become'}"
-    if summary.only:
-        become = f"“{clean(summary.only, 60)}” becomes"
-    rows = [f"{become} pending again in {where}.", _next_sync(summary)]
+    users = f"“{clean(summary.only, 60)}”" if summary.only else summary.subject or who
+    rows = [f"{users} will be pending again in {where}.", _next_sync(summary)]
     if summary.answer:  # those left out come after those retried
         rows.insert(len(rows) if summary.left_out else 0, summary.answer)
     if summary.unknown:
@@ -130,13 +128,13 @@ def _unknown(summary: RetrySummary) -> str:
     if summary.only:
         ask = " Ask it first to find out." if summary.can_ask else ""
         return (
-            "Amplitude did not know this user, and rejects them again unless it has received an "
-            f"event from them since.{ask}"
+            "Amplitude did not know this user, and will reject them again unless it has received "
+            f"an event from them since.{ask}"
         )
     who = "any of them" if summary.unknown == summary.retriable else f"{summary.unknown:,} of them"
     ask = " Ask it first to retry only those that it knows now." if summary.can_ask else ""
     return (
-        f"Amplitude did not know {who}, and rejects them again unless it has received an event "
+        f"Amplitude did not know {who}, and will reject them again unless it has received an event "
         f"from them since.{ask}"
     )
 
@@ -145,11 +143,14 @@ def _next_sync(summary: RetrySummary) -> str:
     """Say what the next sync sends, which can't be limited to the retried users."""
     them = "this user" if summary.retriable == 1 else "them"
     if not summary.others:
-        return f"The next sync tries {them} again. You see its plan first."
+        return f"The next sync will try {them} again. You will see its plan first."
     is_one = len(summary.audiences) == 1
     where = "of this audience" if is_one else "of these audiences"
     others = plural(summary.others, "other pending change")
-    return f"The next sync {where} tries {them} again and sends {others}. You see its plan first."
+    return (
+        f"The next sync {where} will try {them} again and send {others}. You will see its plan "
+        "first."
+    )
 
 
 def of_users(users: Sequence[RejectedUser]) -> RetrySummary:

@@ -122,7 +122,7 @@ def _done(now: LiveSnapshot, unidentified: int) -> Iterator[Content]:
     style = BAD if counts.rejected else MUTED
     yield safe_text(("rejected ", MUTED), (f"{counts.rejected:,}", style))
     if unidentified:
-        yield safe_text(("without an identifier ", MUTED), (f"{unidentified:,}", BAD))
+        yield safe_text(("missing IDs ", MUTED), (f"{unidentified:,}", BAD))
     yield safe_text(("requests ", MUTED), f"{counts.requests:,}")
 
 

@@ -215,7 +215,7 @@ def nothing(plan: Plan) -> str:
     if not plan.audiences:
         return "Nothing to send: no audience is chosen."
     if pending := kept(plan):
-        return f"Nothing can be sent: {plural(pending, 'user stays', 'users stay')} pending."
+        return f"Nothing can be sent: {plural(pending, 'change stays', 'changes stay')} pending."
     left = sum(audience.unidentified for audience in plan.audiences)
     unsent = f", and {plural(left, 'member')} can't be sent" if left else ""
     return f"Nothing to send: no change is pending{unsent}."

@@ -166,7 +166,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
 
     def box(self) -> ComposeResult:
         offer = self._offer
-        says = "A repair changes the cohort in Amplitude. You see the plan before anything is sent."
+        says = "A repair changes the cohort in Amplitude. You will see its plan before it starts."
         if offer.sends_nothing:
             says = "Nothing is sent."
         if offer.is_marked:

@@ -44,8 +44,8 @@ MAX_ROWS = 8  # above a run, which needs lines for its requests; the rest scroll
 EMPTY = """\
 No run yet.
 
-Press 1 for the audiences, then s to sync one, or S for all of them. You see the plan
-first, and nothing is sent before you have confirmed it."""
+Press 1 for the audiences, then s to sync one, or S for all of them. You will see
+the plan first, and nothing is sent before you have confirmed it."""
 
 
 class RunsScreen(BaseScreen):
@@ -56,8 +56,8 @@ class RunsScreen(BaseScreen):
     HELP = """\
 Every sync, comparison and repair, from this console and from the command line. Changed counts the
 users that a run added (+) and removed. Rejected counts the users that Amplitude rejected in the
-run's requests. Reason also counts users rejected earlier, members without an identifier to send,
-and invalid events. Errors lists who is left now.
+run's requests. Reason also counts users rejected earlier, missing IDs and invalid events. Errors
+lists who is left now.
 
 The run under the cursor is shown beside or below the list, with its audiences, requests and
 rejected users. Enter goes there, and Esc back. w opens the run on its own, to pause or cancel it. b

@@ -40,9 +40,9 @@ A sync counts the events read since the last sync or live session, for all audie
 counts those that it read itself.
 
 Delivered: everything that could be sent is delivered. Partial: the same, but the run had rejected
-users or invalid events. Incomplete: some of its users are still pending. Interrupted: its process
+users or invalid events. Incomplete: some of its changes are still pending. Interrupted: its process
 ended before the run did. The outcome ignores changes that arrive after the last request, users that
-earlier runs rejected, and members without an identifier to send.
+earlier runs rejected, and users with missing IDs.
 
 Pending retry counts the users of the last request of an audience, if it failed. The detail under
 Audiences counts all users of such requests as unconfirmed, also those who have changed since.
