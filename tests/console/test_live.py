@@ -144,11 +144,11 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1", "u2"})
-        await until_shown(pilot, "2 events read", "2 already there", "2 members updated by them")
+        await until_shown(pilot, "2 events read", "2 written earlier", "2 members updated")
         with file.open("a") as more:
             more.write(lines("u3"))
         await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})
-        await until_shown(pilot, "3 events read", "2 already there")
+        await until_shown(pilot, "3 events read", "2 written earlier")
         await until_shown(pilot, "shoppers", "live.ndjson", "» live: 1 audience", "lag")
         await end(pilot)
         await until(pilot, lambda: work.is_over)

@@ -90,6 +90,20 @@ async def test_any_key_ends_the_sorting_and_takes_its_hint_away(harness: Console
         assert not grid.is_choosing
 
 
+async def test_while_a_list_awaits_a_letter_the_footer_has_only_the_keys_that_still_work(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS, "↑", " s Sync ", "/ Filter")
+        await pilot.press("o")
+        await until_shown(pilot, "Press a marked letter", "/ Filter")
+        await until_gone(pilot, " s Sync ")
+        await pilot.press("slash", *GHOSTS[:5], "enter")
+        await until_shown(pilot, "1 of 4 audiences")
+        await until_gone(pilot, "Press a marked letter")
+
+
 async def test_a_list_that_comes_page_by_page_keeps_its_rows_and_offers_no_order() -> None:
     async def load(offset: int, limit: int) -> list[Row]:
         return [Row(n, (Cell(f"user {n:05}"),)) for n in range(offset, offset + limit)]

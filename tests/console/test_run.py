@@ -138,7 +138,7 @@ async def test_users_in_parentheses_are_those_that_amplitude_refused(
         workspace.set_faults(Rule(RefuseIds(frozenset({"bad-1"}), named=True)))
         await workspace.sync()
     async with harness.open(LaunchOptions(run_id=2), size=size) as pilot:
-        await until_shown(pilot, "✖ 400", "(n): not delivered by this request", "(+2)")
+        await until_shown(pilot, "✖ 400", "(n): not delivered, sent again later", "(+2)")
         await pilot.press("v")
         await until_shown(pilot, "✔ 200", "add", "(+2)")
 
@@ -192,7 +192,7 @@ async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
     async with harness.open() as pilot:
         await start_sync(pilot, "All changes to shoppers were delivered.")
         await until_shown(pilot, f"create{'(2)':>11}", f"add{'+2':>14}")
-        await until_shown(pilot, "2 · (n): not delivered by this request")
+        await until_shown(pilot, "2 · (n): not delivered, sent again later")
 
 
 @pytest.mark.parametrize("size", SIZES)

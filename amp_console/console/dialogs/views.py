@@ -135,7 +135,7 @@ class ColumnsDialog(Dialog[tuple[str, ...]]):
     ) -> None:
         """`labels` are those of all columns; `shown` are those of visible columns, in order.
 
-        `without_room` are chosen columns for which the list has no room.
+        `without_room` are chosen columns for which the list has no room as it is.
         """
         super().__init__()
         self._order = [*shown, *(label for label in labels if label not in shown)]
@@ -159,12 +159,13 @@ class ColumnsDialog(Dialog[tuple[str, ...]]):
         self.dismiss(tuple(label for label in self._order if label in self._shown))
 
     def action_switch_column(self) -> None:
-        """Show or hide the column under the cursor."""
+        """Show or hide the column under the cursor: others then have more room, or less."""
         label = str(self.query_one(Grid).key)
         if label == self._first:
             self.services.notifications.post(ALWAYS.format(label), "warning", is_kept=False)
             return
         self._shown ^= {label}
+        self._without_room = ()
         self._show()
 
     def action_shift(self, by: int) -> None:

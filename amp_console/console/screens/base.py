@@ -213,6 +213,7 @@ class BaseScreen(Screen[None]):
             self.services.notifications.withdraw(SORTING)
         else:
             self.services.notifications.post_hint(SORTING)
+        self.refresh_bindings()
 
     def on_grid_failed(self, event: Grid.Failed) -> None:
         self.loader.failed(event.error)

@@ -82,7 +82,7 @@ class ScreenFooter:
         If the screen names no useful actions, its visible bindings are used. A useful action for
         Esc only sets the label of Esc, which stays on the right. What Enter opens in the focused
         list comes second, and other keys for it are left out. A key that would be typed into the
-        focused input is left out.
+        focused input is left out. So are all but the last ones while a list awaits a letter.
         """
         useful_actions = self._named()
         found = {item.key.name: item for item in self._found(useful_actions)}
@@ -95,6 +95,8 @@ class ScreenFooter:
         always = [found.pop(name).key for name in ALWAYS if name in found and name not in names]
         always = [key for key in always if key.label]
         last = [found.pop(name).key for name in LAST if name in found]
+        if self._awaits_letter:
+            return FooterKeys([], always, last)
         tab = [found.pop(NEXT_PANEL).key] if NEXT_PANEL in found else []
         if (label := self._opens) and OPEN in found and OPEN not in names:
             opens = found.pop(OPEN).key._replace(label=label)
@@ -146,6 +148,12 @@ class ScreenFooter:
         except NoSession:
             return []
         return [Labelled(item, "") if isinstance(item, str) else item for item in useful]
+
+    @property
+    def _awaits_letter(self) -> bool:
+        """Whether the focused list awaits the letter of the column to sort by."""
+        focused = self._screen.focused
+        return isinstance(focused, Grid) and focused.is_choosing
 
     @property
     def _opens(self) -> str:

@@ -217,10 +217,9 @@ class RejectedUserDetail(ScrollPane):
         if not path:
             return f"{NO_IDENTIFIER.format(missing=missing.label)} {self._moves}".rstrip()
         return (
-            f"The newest event has no {missing.label} at {path}. Match the audience by "
-            f"{user.id_type.label} instead (press e). {self._moves} Or have events "
-            f"carry the {missing.label}, correct its path (press m) if it is elsewhere, and import "
-            "them."
+            f"The newest event has no {missing.label} at {path}. If it is elsewhere, correct its "
+            "path (press m); if not, add it to the events. Then import them again. Or match the "
+            f"audience by {user.id_type.label} instead (press e). {self._moves}"
         )
 
     def _facts(self, user: RejectedUser) -> Content:

@@ -68,10 +68,10 @@ def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
     if now is None:
         return
     events = f"{plural(now.tally.read, 'event')} read"
-    earlier: Part = (f" ({now.earlier:,} already there)" if now.earlier else "", MUTED)
+    earlier: Part = (f" ({now.earlier:,} written earlier)" if now.earlier else "", MUTED)
     yield safe_text(f"{events} in {stopwatch(now.elapsed)}", earlier)
     if now.tally.valid:  # not "nothing new": other changes may be being delivered
-        yield safe_text((f"{plural(now.updated, 'member')} updated by them", MUTED))
+        yield safe_text((f"{plural(now.updated, 'member')} updated", MUTED))
     if now.tally.invalid:
         yield safe_text((f"{now.tally.invalid:,} invalid", BAD))
 

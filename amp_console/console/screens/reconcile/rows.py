@@ -171,7 +171,7 @@ def known_numbers(known: KnownNumbers, size: str, glyphs: Glyphs) -> Content:
         pending = f"{plural(left.pending, 'change')}  {changes(left.add, left.remove, glyphs)}"
     cohort = safe_text(*held_text(held, glyphs), f", {size}" if size else "")
     return lines(
-        safe_text(("According to the ledger, not compared with the cohort yet", STRONG)),
+        safe_text(("By our ledger", STRONG)),
         facts(
             [
                 ("members", f"{known.people.members:,}"),

@@ -57,7 +57,7 @@ FULL_REQUESTS = (
     Column("Took", 9, right=True),
     Column("Amplitude said", 16, flex=3, rank=2),
 )
-LEGEND = "(n): not delivered by this request"
+LEGEND = "(n): not delivered, sent again later"
 """The meaning of a number of users in parentheses, in every list of requests."""
 _AUDIENCE_AT = 3
 """The column of the audience in both logs."""

@@ -336,9 +336,13 @@ class Grid(ScrollView, can_focus=True):
     def on_key(self, event: events.Key) -> None:
         """Sort by the column of a letter, while waiting for one; O reverses the order.
 
-        Any other key leaves the order as it is.
+        Any other letter, and Esc, leave the order as it is. So do other keys, which then do what
+        they always do.
         """
         if not self.is_choosing:
+            return
+        if event.key != "escape" and not (event.character or "").isalpha():
+            self.on_blur()
             return
         event.stop()
         event.prevent_default()
