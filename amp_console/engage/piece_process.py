@@ -1,7 +1,6 @@
 """The second process that reads pieces of a large file; `pieces` starts it and says why."""
 
 import gc
-import os
 import signal
 import sys
 from contextlib import suppress
@@ -10,8 +9,6 @@ import msgspec
 
 from amp_console.engage.pieces import PieceReader, PieceTask, read_message, write_message
 
-NICENESS = 10  # so that the console answers keys first; alone, it is as fast
-
 
 def main() -> None:
     """Read the pieces that the standard input names or holds; results go to the standard output.
@@ -19,7 +16,6 @@ def main() -> None:
     It ends with the process that started it: then no one reads what it writes.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started it
-    os.nice(NICENESS)
     gc.disable()  # events form no reference cycles
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     message = read_message(stdin)

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from amp_console.engage import EventBatch, FieldMapping, ReadOptions, open_file, pieces
-from amp_console.engage.piece_process import NICENESS
 from amp_console.engage.pieces import PieceOptions, pieces_of
 from amp_console.simulator import Scenario, write_file
 from amp_console.values import AudienceHints, Change, Refusal
@@ -234,14 +233,6 @@ def test_reading_that_is_stopped_ends_the_second_process(large: Path) -> None:
             assert len(second_processes()) == 1
             break
     assert second_processes() == set()
-
-
-def test_the_second_process_makes_way_for_everything_else(large: Path) -> None:
-    seen = set()
-    with open_file(str(large), ReadOptions(), pieces=together(20_000)) as source:
-        for _ in source:
-            seen |= {os.getpriority(os.PRIO_PROCESS, process) for process in second_processes()}
-    assert max(seen) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
 
 
 def test_a_file_that_shrinks_meanwhile_gives_what_is_left(
