@@ -21,10 +21,11 @@ from amp_console.sync.sources.registry import open_source
 from amp_console.text import clean, plural
 
 _OPTIONS = {
-    "choose it as the column of User IDs": "--user-id-column NAME",
-    "Choose one of its columns": "--user-id-column NAME, --amplitude-id-column NAME",
-    "with the key of its audience": "--audience KEY",
+    "audience": "--audience KEY",
+    "user_id_column": "--user-id-column NAME",
+    "amplitude_id_column": "--amplitude-id-column NAME",
 }
+"""Options of `import`, by the field of `ReadOptions`."""
 MAX_FILES = 5  # of those without a result that are named in the report
 
 
@@ -48,9 +49,8 @@ def read_events(
         ).run(paths)
     for sentence in unreadable_sentences(report):
         say(sentence, err=True)
-        for words, option in _OPTIONS.items():
-            if words in sentence:
-                say(f"  Option: {option}", err=True)
+    if missing := [flag for field, flag in _OPTIONS.items() if field in report.missing]:
+        say(f"  Options of amp-console import: {', '.join(missing)}", err=True)
     return report
 
 

@@ -19,7 +19,18 @@ MEMBERS = frozenset({"key", EXTERNAL_IDS, USER_ID, AMPLITUDE_ID})
 
 
 class UnreadableSource(Exception):
-    """A source that can't be read at all; the text says why, and what to do."""
+    """A source that can't be read at all; the text says why, and what to do.
+
+    `missing` names the fields of `ReadOptions` with which it may be readable.
+    """
+
+    def __init__(self, reason: str, missing: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.missing = missing
+
+    def with_name(self, name: str) -> "UnreadableSource":
+        """The same trouble, with the name of the source in the text."""
+        return UnreadableSource(f"{name} can't be read. {self}", self.missing)
 
 
 class SourceKind(enum.StrEnum):
@@ -92,7 +103,8 @@ def format_of(
     raise UnreadableSource(
         "Its format is unknown. Nothing was read. Choose a file of JSON events, a CSV of the"
         " AWS S3 (Actions) destination, or Segment's CSV download of an audience. If it lists "
-        "members in a column with another name, choose it as the column of User IDs."
+        "members in a column with another name, choose it as the column of User IDs.",
+        missing=("user_id_column",),
     )
 
 

@@ -127,7 +127,7 @@ class Source:
             self._members = self._member_columns()
         except UnreadableSource as error:
             self._close()
-            raise UnreadableSource(f"{name} can't be read. {error}") from None
+            raise error.with_name(name) from None
 
     @property
     def kind(self) -> SourceKind:
@@ -293,7 +293,8 @@ class Source:
         if not options.audience:
             raise UnreadableSource(
                 "It is a CSV of an audience's members, but does not say which audience."
-                " Nothing was read. Import it with the key of its audience."
+                " Nothing was read. Import it with the key of its audience.",
+                missing=("audience",),
             )
         only_amplitude = options.amplitude_id_column and not options.user_id_column
         user_id = MemberColumns(columns, options.user_id_column or USER_ID)
@@ -306,7 +307,8 @@ class Source:
             if kind and not kind.exist:
                 raise UnreadableSource(
                     f"It has no column {kind.name}. Nothing was read."
-                    f" Choose one of its columns: {', '.join(columns)}."
+                    f" Choose one of its columns: {', '.join(columns)}.",
+                    missing=("user_id_column", "amplitude_id_column"),
                 )
         return kinds
 

@@ -326,6 +326,18 @@ class TestSync:
             assert ended.err.endswith("Nothing was sent.\n")
         assert len(operator.simulator.requests) == before
 
+    @pytest.mark.parametrize("words", [("import", "{}", "{}"), ("sync", "--from={}", "--from={}")])
+    def test_what_would_make_a_file_readable_is_named_with_the_options_of_import(
+        self, operator: Operator, tmp_path: Path, words: tuple[str, str, str]
+    ) -> None:
+        (members := tmp_path / "members.csv").write_text("user_id\nu1\n")
+        (unknown := tmp_path / "unknown.csv").write_text("email\nu1@acme.example\n")
+        command, first, second = words
+        ended = operator.run(command, first.format(members), second.format(unknown))
+        assert ended.status == 2
+        assert "Options of amp-console import: --audience KEY, --user-id-column NAME\n" in ended.err
+        assert "--amplitude-id-column" not in ended.err
+
     def test_dry_run_sends_nothing_and_needs_no_keys(self, operator: Operator, file: Path) -> None:
         before = len(operator.simulator.requests)
         keys = ("AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY")

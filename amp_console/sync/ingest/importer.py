@@ -102,6 +102,7 @@ class Importer:
         self._event_files: list[str] = []
         self._without_changes: list[str] = []
         self._unreadable: list[str] = []
+        self._missing: set[str] = set()  # options with which those may be readable
         self._sets: list[SetCounts] = []
         self._set_position: _SetPosition | None = None
         self._dated_ahead = 0
@@ -140,6 +141,7 @@ class Importer:
             filtered=dict(self._filtered),
             audience_ids=tuple(ids),
             unreadable=tuple(self._unreadable),
+            missing=frozenset(self._missing),
             was_stopped=self._stop,
             snapshot=ended,
             event_files=tuple(self._event_files),
@@ -198,6 +200,7 @@ class Importer:
             yield
         except UnreadableSource as error:
             self._unreadable.append(str(error))
+            self._missing.update(error.missing)
             if part is not None:
                 reason = without_name(error, part.name)
                 unread = UnreadSource(part.key, part.name, reason, self._now())

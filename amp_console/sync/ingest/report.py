@@ -68,6 +68,7 @@ class SetCounts(msgspec.Struct, frozen=True):
 class ImportReport(msgspec.Struct, frozen=True):
     """What was read: from all sources together, for which audiences, and what could not be opened.
 
+    `missing` names the fields of `ReadOptions` with which some `unreadable` source may be readable.
     `snapshot` is the outcome of a snapshot, if the sources are its parts; `event_files` names those
     of them that hold events, which say themselves who leaves. `updated` counts the members whose
     membership or identifier has changed, except those of a snapshot. `without_changes` has a
@@ -82,6 +83,7 @@ class ImportReport(msgspec.Struct, frozen=True):
     filtered: dict[str, int]
     audience_ids: tuple[int, ...]
     unreadable: tuple[str, ...]
+    missing: frozenset[str]
     was_stopped: bool
     snapshot: SnapshotReport | None = None
     event_files: tuple[str, ...] = ()

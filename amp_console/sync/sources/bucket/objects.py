@@ -141,7 +141,7 @@ class ObjectSource(Source):
         try:
             yield from super().__iter__()
         except UnreadableSource as error:
-            raise UnreadableSource(f"{self.name} can't be read. {error}") from None
+            raise error.with_name(self.name) from None
 
 
 class Fetcher:
