@@ -114,7 +114,7 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         await at(pilot, SHOPPERS)
         await until_shown(
             pilot,
-            "Segment 20 · members 22 · cohort unknown",
+            "Segment 20 · members 22 · cohort size unknown",
             "members 11 min ago: press u to ask again.",
             "differs     2 fewer in Segment",
             "in Segment  Live (read 11 min ago)",

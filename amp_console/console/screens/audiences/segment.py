@@ -139,7 +139,7 @@ def size_rows(
     if sizes is None:
         return []
     dot, row = services.glyphs.separator, sizes.row
-    cohort = "cohort unknown" if row.cohort_size is None else f"cohort {row.cohort_size:,}"
+    cohort = "cohort size unknown" if row.cohort_size is None else f"cohort {row.cohort_size:,}"
     if row.cohort_size is None and last is not None:
         size, at = last
         cohort = f"cohort {size:,} ({services.age_of(at)}, changed since)"
