@@ -251,7 +251,7 @@ async def test_who_is_missing_because_amplitude_rejected_them_leads_to_the_reaso
         await until_shown(
             pilot,
             "as expected, 1 rejected",
-            "1 rejected by Amplitude, so not in the cohort",
+            "1 rejected by Amplitude, so not in the cohort.",
             "ghost-1",
         )
         await until_gone(pilot, "Missing from the cohort")

@@ -139,8 +139,7 @@ def describe_comparison(comparison: Comparison) -> list[str]:
         )
     if comparison.missing_rejected:
         lines.append(
-            f"{comparison.missing_rejected:,} rejected by Amplitude, so not in the cohort: "
-            "Errors shows why."
+            f"{comparison.missing_rejected:,} rejected by Amplitude, so not in the cohort."
         )
     if comparison.cohort_no_id:
         people = plural(comparison.cohort_no_id, "person", "people")
