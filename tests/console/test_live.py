@@ -39,7 +39,7 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.path_input import PathInput
 from amp_console.ledger import runs
 from amp_console.ledger.event_log import LogEntry, LogFilter, LogKind, log_page
-from amp_console.ledger.outcomes import NO_COHORT, PAUSED
+from amp_console.ledger.outcomes import GOES_LIVE, NO_COHORT, PAUSED
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Rule
@@ -1324,6 +1324,13 @@ def test_an_ended_session_says_what_an_audience_waited_for_and_not_that_it_does(
     ended = detail_text(paused, ASCII, 40, is_over=True).plain
     assert "was paused" in ended
     assert "nothing is sent" not in ended
+
+
+def test_an_audience_that_a_run_delivers_has_a_short_status_and_a_whole_sentence() -> None:
+    said = f"A run of this console is delivering this audience. {GOES_LIVE}"
+    busy = LiveAudience(3, "m", "C", 3, 0.0, AudienceCounts(), said)
+    assert audience_row(busy, ASCII).cells[-1].text == "waiting for a run"
+    assert said in detail_text(busy, ASCII, 100).plain
 
 
 def test_the_audiences_of_a_session_that_need_someone_come_first() -> None:

@@ -22,7 +22,7 @@ from amp_console.console.texts import (
 from amp_console.console.widgets.grid import Cell, Column, Row, shortened_path
 from amp_console.console.words import at, byte_size, clock, lasting
 from amp_console.ledger.event_log import by_whom
-from amp_console.ledger.outcomes import PAUSED, WAITING, at_the_end
+from amp_console.ledger.outcomes import GOES_LIVE, PAUSED, WAITING, at_the_end
 from amp_console.ledger.runs import Run, RunAudience
 from amp_console.sync.formatting import refused_words
 from amp_console.sync.live.backlog import MINUTES
@@ -36,6 +36,8 @@ from amp_console.sync.live.progress import (
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import blank_if_zero, plural
 
+AFTER_A_RUN = "waiting for a run"
+"""The status of an audience that another run delivers; the detail names the run."""
 SHOWN_MINUTES = 15  # in the sparkline of entering and leaving
 SLOWEST = 0.05  # events per second; fewer are shown as 0.0
 RATED = 10  # snapshots over which events per second are averaged
@@ -120,6 +122,8 @@ def _phase(audience: LiveAudience, glyphs: Glyphs, *, is_over: bool) -> Cell:
         said = at_the_end(said)
     elif said == PAUSED:
         said = "paused"
+    elif said.endswith(GOES_LIVE):
+        said = AFTER_A_RUN
     if said:
         return Cell(said, "warn")
     if audience.phase is LivePhase.ENDED:

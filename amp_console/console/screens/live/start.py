@@ -25,7 +25,8 @@ READY = (
 )
 DEMO = "Simulated events keep arriving: the demo imports them until a session starts."
 SYNCING = "A sync is under way: its audiences go live once it has finished with them."
-LONG_SESSIONS = "For long sessions run amp-console watch or listen: this screen shows them."
+LONG_SESSIONS = """\
+For long sessions, run amp-console watch or listen; their progress shows here."""
 LISTED = 5  # audiences in a dialog, which must fit into 24 lines
 MAX_NAME = 30  # columns
 _WAITS = {
