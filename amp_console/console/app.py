@@ -309,7 +309,7 @@ class ConsoleApp(App[None]):
             )
 
     def action_command_palette(self) -> None:
-        """Find an action, an audience or a person by name."""
+        """Find actions and people by name."""
         self.navigator.show_commands()
 
 

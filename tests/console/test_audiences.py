@@ -1192,7 +1192,7 @@ async def test_the_palette_sorts_the_list(harness: ConsoleHarness) -> None:
     async with harness.open() as pilot:
         await until_shown(pilot, "12", LAPSED, "Status ↑")
         await pilot.press("ctrl+p", *"sort")
-        await until_shown(pilot, "Sort by a column's letter")
+        await until_shown(pilot, "Sort by a column")
         await pilot.press("enter")
         await until_shown(pilot, "Press a marked letter to sort by that column")
         await pilot.press("m")

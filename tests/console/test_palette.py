@@ -4,7 +4,13 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from amp_console.console.dialogs.palette import Palette, PaletteEntry, best
+from amp_console.console.dialogs.palette import (
+    ABOUT,
+    Palette,
+    PaletteEntry,
+    best,
+    whole_clauses,
+)
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.widgets.grid import Grid
@@ -62,9 +68,27 @@ async def test_what_an_action_does_is_said_in_full_where_its_column_cuts_it(
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, FRESH)
         await pilot.press("ctrl+p", *"sync all")
-        await until_shown(pilot, "Plan a sync of every enabled audience")
+        await until_shown(pilot, "Plan a sync of all audiences  ", ", except disabled ones")
         await pilot.press(*"xxx")
-        await until_gone(pilot, "that is enabled")
+        await until_gone(pilot, "except disabled ones")
+
+
+async def test_no_description_is_cut_within_a_clause(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, FRESH)
+        for key in "1234567":
+            await pilot.press(key)
+            await until_shown(pilot, f"▸{key}")
+            await pilot.press("ctrl+p")
+            await until_on(pilot, Palette)
+            grid = pilot.app.screen.query_one(Grid)
+            room = grid.fitting.width_of(ABOUT, grid.size.width)
+            texts = [row.cells[ABOUT].text for row in grid.rows.known]
+            assert len(texts) > 10
+            for text in texts:
+                assert len(text) <= room or len(whole_clauses(text, room, "")) <= room, text
+            await pilot.press("escape")
 
 
 async def test_one_used_before_comes_first_the_next_time(harness: ConsoleHarness) -> None:
@@ -113,7 +137,7 @@ async def test_a_click_chooses_and_an_unavailable_one_says_why(harness: ConsoleH
     async with harness.open() as pilot:
         await until_shown(pilot, "No audience yet.")
         await pilot.press("ctrl+p", *"reconcile")
-        await until_shown(pilot, "Compare the cohort with the audience")
+        await until_shown(pilot, "Compare and repair the cohort")
         assert "There is no audience yet: press i" not in picture(pilot)
         grid = pilot.app.screen.query_one(Grid)
         await pilot.click(offset=(grid.region.x + 4, grid.region.y + 1), times=2)
@@ -136,7 +160,7 @@ async def test_what_is_listed_follows_what_the_screen_has_read(harness: ConsoleH
             await until_on(pilot, Palette)
             await pilot.press(*"Retry a", "down", "up")
             await until_shown(pilot, "Retry all")
-        await until_shown(pilot, "Make the marked users, or all of the reason, pending again")
+        await until_shown(pilot, "Make users pending again")
         await until(pilot, lambda: tone_of(pilot, "Retry all") == "")  # it has become available
 
 

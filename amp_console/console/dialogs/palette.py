@@ -1,5 +1,6 @@
 """The palette: every action, audience and person, found by a few letters of its name."""
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -52,7 +53,7 @@ class Palette(Dialog[PaletteEntry]):
         Binding("pagedown", "move('page_down')", show=False),
         Binding("pageup", "move('page_up')", show=False),
     ]
-    COLUMNS = (Column("Name", 24, flex=1), Column("What it does", 20, flex=2), Column("Key", 6))
+    COLUMNS = (Column("Name", 24, flex=1), Column("What it does", 20, flex=2), Column("Key", 5))
 
     def __init__(
         self,
@@ -189,4 +190,14 @@ def best(entries: Sequence[PaletteEntry], text: str) -> list[PaletteEntry]:
 
 def _row(number: int, entry: PaletteEntry) -> Row:
     name = Cell(entry.name, "" if entry.is_available else "dim")
-    return Row(number, (name, Cell(entry.about, "dim"), Cell(entry.key, "accent")))
+    about = Cell(entry.about, "dim", shorten=whole_clauses)
+    return Row(number, (name, about, Cell(entry.key, "accent")))
+
+
+def whole_clauses(text: str, width: int, _: str) -> str:
+    """The first clauses of a description: as many as fit, without a sign for the others.
+
+    The line below the list shows them all.
+    """
+    ends = [found.start() for found in re.finditer("[,;:] ", text[: width + 2])]
+    return text[: ends[-1]] if ends else text

@@ -234,7 +234,7 @@ class BaseScreen(Screen[None]):
             event.stop()
 
     def action_back(self) -> None:
-        """Go back one step: unmark rows, leave a detail, clear a filter, or leave the screen."""
+        """Go back one step; this unmarks rows, or leaves a detail, a filter or the screen."""
         if clear_marks(self):
             return
         if any(split.leave() for split in self.query(Split)):
@@ -247,7 +247,7 @@ class BaseScreen(Screen[None]):
     """Move the focus to the next list, or the next text that scrolls."""
 
     def action_filter(self) -> None:
-        """Show only the rows that contain a text."""
+        """Show only rows with a text."""
         self.query_one(FilterBar).open()
 
     def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:

@@ -23,7 +23,7 @@ F1 = Binding(
     "f1",
     "app.help",
     "Help",
-    tooltip="Say what can be done on this screen",
+    tooltip="Say what this screen can do",
     key_display="F1",
     id="help",
 )

@@ -324,7 +324,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
             self.action_type()
 
     def action_run(self) -> None:
-        """Open the run that last sent the person."""
+        """Open the last run with the person."""
         chosen = self._chosen
         if chosen is not None and chosen.record.request is not None:
             self.services.navigate(OpenRun(chosen.record.request.run_id))
@@ -336,7 +336,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
             self.services.navigate(OpenMapping(record.source or "", record.line or 0))
 
     def action_retry(self) -> None:
-        """Make the rejected person pending again, once confirmed."""
+        """Make this person pending again, once confirmed."""
         user = _rejected(self._chosen)
         if user is not None:
             answer, age_of = self._answer, self.services.age_of
@@ -350,7 +350,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
         self.early_keys.ask_soon(ask_and_forget(self.services, self._text, id_type))
 
     def action_sync(self) -> None:
-        """Show the plan of a sync of the audience in which the person was retried."""
+        """Plan a sync of their audience, once the person was retried."""
         if self._chosen is not None:
             self.services.navigate(OpenPlan((self._chosen.record.audience.id,)))
 
@@ -376,7 +376,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
         self.run_worker(ask, exclusive=True, group="ask")
 
     def action_ask_segment(self) -> None:
-        """Ask Segment whether the person is in the audience right now."""
+        """Ask whether Segment has the person, in the audience right now."""
         asking = self._segment.ask(self._text, self._answers.values())
         self.run_worker(asking, exclusive=True, group="ask segment")
 

@@ -141,7 +141,7 @@ class ImportDialog(Dialog[None]):
         self.run_worker(self._progress.insist())
 
     def action_another(self) -> None:
-        """Show the form again after the import."""
+        """Show the form again."""
         self._show_form()
 
     def action_errors(self) -> None:

@@ -204,7 +204,7 @@ audience only: two audiences would undo each other's changes."""
         self.action_link()
 
     def action_link(self) -> None:
-        """Link to the cohort under the cursor."""
+        """Link the audience to this cohort."""
         cohort = (self._cohorts or {}).get(self.query_one("#list", Grid).key)
         if cohort is None:
             return

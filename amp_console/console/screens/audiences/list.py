@@ -112,7 +112,7 @@ order and columns as a view."""
             "r",
             "reconcile",
             "Reconcile",
-            tooltip="Compare the cohort with the audience, then repair it; opening it does neither",
+            tooltip="Compare and repair the cohort; opening the screen does neither",
             id="audiences.reconcile",
         ),
         Binding("i", "import", "Import", show=False, id="audiences.import"),
@@ -295,11 +295,11 @@ order and columns as a view."""
             self.action_settings()
 
     def action_sync(self) -> None:
-        """Plan a sync of the marked audiences, or of the one under the cursor."""
+        """Plan a sync of the audience, or of the marked ones."""
         self.services.navigate(OpenPlan(tuple(item.audience.id for item in self.chosen)))
 
     def action_sync_all(self) -> None:
-        """Plan a sync of every enabled audience."""
+        """Plan a sync of all audiences, except disabled ones."""
         self.services.navigate(OpenPlan(_enabled_ids(self._known.values())))
 
     def action_settings(self) -> None:
@@ -308,7 +308,7 @@ order and columns as a view."""
             self.services.navigate(OpenAudienceSettings(self.current.audience.id))
 
     def action_link(self) -> None:
-        """Choose an existing cohort for the audience."""
+        """Choose an existing cohort."""
         if self.current is not None:
             self.services.navigate(OpenLink(self.current.audience.id))
 
@@ -321,7 +321,7 @@ order and columns as a view."""
             self.services.navigate(OpenReconcileAll(tuple(chosen)))
 
     def action_errors(self) -> None:
-        """Open the errors of the audience under the cursor."""
+        """Open the errors of the audience."""
         current = self.current
         self.services.navigate(OpenErrors(current.audience.id if current else None))
 
@@ -332,11 +332,11 @@ order and columns as a view."""
         self.app.push_screen(ImportDialog())
 
     def action_query(self) -> None:
-        """Create an audience from a warehouse query."""
+        """Add an audience from a query."""
         self.services.navigate(OpenQuery())
 
     def action_views(self) -> None:
-        """Choose, save, rename or delete a view, or choose columns."""
+        """Use, save or change a view, or choose columns."""
 
         async def choose() -> None:
             await self._layout_of_list.choose()
@@ -356,7 +356,7 @@ order and columns as a view."""
             self.run_worker(_open_last_run(self))
 
     def action_sizes(self) -> None:
-        """Ask Amplitude for the sizes of cohorts, and Segment for those of its audiences.
+        """Ask for current sizes: Amplitude for cohorts, Segment for audiences.
 
         This uses no download. Segment is asked if a space is connected. Rows are sorted again after
         the answers: finding sizes that differ is what the key is for.
@@ -372,7 +372,7 @@ order and columns as a view."""
         services.run_in_background(update())
 
     def action_switch(self) -> None:
-        """Exclude the audience from Sync all, or include it again."""
+        """Leave it out of Sync all, or include it again."""
         from amp_console.console.audience_changes import switch
 
         for item in self.chosen:

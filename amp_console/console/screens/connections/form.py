@@ -217,7 +217,7 @@ under your name, which is user@host unless you enter another one."""
             self.query_one("#base-url").focus()
 
     def action_test(self) -> None:
-        """Ask Amplitude whether it accepts the keys."""
+        """Check the keys with Amplitude."""
         self.begin_work(self._test_alone(), "test")
 
     def action_save(self) -> None:

@@ -212,11 +212,11 @@ Read-only keeps everyone from sending or changing anything by accident."""
         self.services.navigate(OpenConnectionForm(connection))
 
     def action_mapping(self) -> None:
-        """Set the fields of the identifiers for the open connection."""
+        """Set which event fields hold IDs, for the open connection."""
         self.services.navigate(OpenMapping())
 
     def action_test(self) -> None:
-        """Ask Amplitude whether it accepts the keys."""
+        """Check the keys with Amplitude."""
         if self.current is not None:
             self.run_worker(self._test(self.current))
 
@@ -314,7 +314,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
         self.reload()
 
     def action_clean_up(self) -> None:
-        """Delete keys of deleted connections that the keyring failed to delete earlier."""
+        """Try again to delete old keys, which the keyring has kept."""
         self.run_worker(self._clean_up())
 
     async def _clean_up(self) -> None:

@@ -69,21 +69,21 @@ settings of the audience. E writes what is shown to a CSV file."""
             "U",
             "retry_one",
             "Retry this user",
-            tooltip="Make the user under the cursor pending again",
+            tooltip="Make this user pending again",
             id="errors.retry_one",
         ),
         Binding(
             "R",
             "retry",
             "Retry all",
-            tooltip="Make the marked users, or all of the reason, pending again",
+            tooltip="Make users pending again: the marked ones, or all of the reason",
             id="errors.retry",
         ),
         Binding(
             "u",
             "ask",
             "Ask Amplitude",
-            tooltip="Ask Amplitude whether it knows the marked users, or those under the cursor",
+            tooltip="Ask whether Amplitude knows them: the marked users, or those under the cursor",
             id="errors.ask",
         ),
         Binding("E", "export", "Export", id="errors.export"),
@@ -91,14 +91,14 @@ settings of the audience. E writes what is shown to a CSV file."""
             "v",
             "invalid",
             "Invalid events",
-            tooltip="Show the events that could not be read",
+            tooltip="Show events that could not be read",
             id="errors.invalid",
         ),
         Binding(
             "v",
             "rejected",
             "Users",
-            tooltip="Show the users who could not be delivered",
+            tooltip="Show users who were not delivered",
             id="errors.rejected",
         ),
         Binding("A", "everything", "All audiences", id="errors.everything"),
@@ -107,21 +107,21 @@ settings of the audience. E writes what is shown to a CSV file."""
             "request",
             "Request",
             key_display="Enter",
-            tooltip="Show the request of the user with its answer",
+            tooltip="Show the request and its answer",
             id="errors.request",
         ),
         Binding(
             "f",
             "person",
             "Person",
-            tooltip="Why this user is, or is not, in each cohort",
+            tooltip="Why someone is (not) in a cohort",
             id="errors.person",
         ),
         Binding(
             "m",
             "mapping",
             "Field mapping",
-            tooltip="Set which event fields hold the IDs, and try them on this event",
+            tooltip="Set which event fields hold IDs, and try them on this event",
             id="errors.mapping",
         ),
         Binding(
@@ -215,7 +215,7 @@ settings of the audience. E writes what is shown to a CSV file."""
         self.action_everything()
 
     def action_everything(self) -> None:
-        """Show the errors of all audiences and runs."""
+        """Show all errors, of every audience and run."""
         self._rejected.scope = RejectedFilter()
         self.reload()
 
@@ -307,11 +307,11 @@ settings of the audience. E writes what is shown to a CSV file."""
             super().action_copy()
 
     def action_sync(self) -> None:
-        """Plan a sync of the audiences with retried users, including all their pending changes."""
+        """Plan a sync of retried users, with all changes of their audiences."""
         self.services.navigate(OpenPlan(tuple(self._retried)))
 
     def action_export(self) -> None:
-        """Write what is shown into a CSV file."""
+        """Write what is shown to a CSV file."""
         name = "invalid-events.csv" if self._is_invalid else "rejected-users.csv"
         write = partial(_export, self)
         self.run_worker(export_to(self.services, TITLE, SAVE_AS, name, write))

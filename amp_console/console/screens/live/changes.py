@@ -28,7 +28,7 @@ class LastChanges(Vertical):
             "f",
             "person",
             "Person",
-            tooltip="Why this person is, or is not, in each cohort",
+            tooltip="Why someone is (not) in a cohort",
             id="live.person",
         ),
     ]

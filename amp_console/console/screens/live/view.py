@@ -111,7 +111,7 @@ sources if a small terminal has no room for them otherwise."""
             "s",
             "go_live",
             "Let the audience go live",
-            tooltip="Ask, then create its cohort or send its large removal",
+            tooltip="Let it go live; this creates its cohort or sends its large removal",
             id="live.go_live",
         ),
         Binding(
@@ -317,7 +317,7 @@ sources if a small terminal has no room for them otherwise."""
         self._do(actions.listen(self.services, asked))
 
     def action_pause(self) -> None:
-        """Stop sending for the audience until it is resumed."""
+        """Send nothing for this audience, until it is resumed."""
         if self._job is not None and self._current is not None:
             self._job.pause(self._current.audience_id)
             self._draw()
@@ -354,7 +354,7 @@ sources if a small terminal has no room for them otherwise."""
             self.services.navigate(OpenRun(run_id))
 
     def action_changes(self) -> None:
-        """Show the last changes instead of the sources, or both instead of the detail."""
+        """Show the last changes, instead of the sources, or both instead of the detail."""
         self.toggle_class("-changes")
         self._body.fit_later()
 

@@ -33,7 +33,7 @@ class PlanPeople(Vertical):
             "f",
             "person",
             "Person",
-            tooltip="Why this person is, or is not, in each cohort",
+            tooltip="Why someone is (not) in a cohort",
             id="plan.person",
         ),
     ]

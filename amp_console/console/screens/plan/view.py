@@ -292,7 +292,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
         self.services.navigate(Replace(OpenRun()))
 
     def action_update_plan(self) -> None:
-        """Update the plan to what is pending now."""
+        """Plan what is pending now."""
         if self._now is not None:
             self._show_plan(self._now)
             self._show_headline()

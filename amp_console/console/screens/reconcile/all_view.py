@@ -69,7 +69,7 @@ audience, with everyone who differs."""
             "r",
             "compare",
             "Compare",
-            tooltip="Read the cohorts from Amplitude and show who differs; nothing is sent",
+            tooltip="Download cohorts and compare them; nothing is sent",
             id="reconcile_all.compare",
         ),
         Binding("c", "cancel", "Cancel", id="reconcile_all.cancel"),

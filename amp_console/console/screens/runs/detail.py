@@ -53,14 +53,14 @@ class RunDetail(Vertical):
             "R",
             "retry",
             "Retry",
-            tooltip="Make the rejected users of this run pending again",
+            tooltip="Make rejected users pending again",
             id="run.retry",
         ),
         Binding(
             "E",
             "export",
             "Export",
-            tooltip="Write the rejected users of this run into a CSV file",
+            tooltip="Write rejected users to a CSV file",
             id="run.export",
         ),
     ]
@@ -161,7 +161,7 @@ class RunDetail(Vertical):
         return None
 
     def show_differences(self) -> None:
-        """Show who differed in the comparison of the audience under the cursor."""
+        """Show who differed, in the run's comparison of the audience under the cursor."""
         if (line := self._line) is not None:
             route = OpenReconcile(line.audience_id, line.comparison_id)
             screen_of(self).services.navigate(route)

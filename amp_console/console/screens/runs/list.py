@@ -76,7 +76,7 @@ plays a finished run back from its log, which sends nothing."""
             "d",
             "differences",
             "Who differs",
-            tooltip="Show who differed when the run compared the audience",
+            tooltip="Show who differed, in the run's comparison",
             id="runs.differences",
         ),
         Binding("x", "errors", "Errors", id="runs.errors"),
@@ -246,7 +246,7 @@ plays a finished run back from its log, which sends nothing."""
             self.services.navigate(OpenReplay(self._run_id))
 
     def action_errors(self) -> None:
-        """Open the users that the run's requests rejected."""
+        """Open users this run rejected."""
         if self._run_id is not None:
             self.services.navigate(OpenErrors(run_id=self._run_id))
 

@@ -131,7 +131,7 @@ wait."""
         return super().disabled_reason(action)
 
     def action_play(self) -> None:
-        """Play or pause; after the end, play from the start."""
+        """Play or pause, or play again from the start."""
         if self._replay is not None and self._moment == self._replay.ended_at:
             self._moment = self._replay.started_at
         self._is_playing = not self._is_playing

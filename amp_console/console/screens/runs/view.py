@@ -69,7 +69,7 @@ again, and E writes them to a CSV file."""
             "d",
             "differences",
             "Who differs",
-            tooltip="Show who differed when the run compared the audience",
+            tooltip="Show who differed, in the run's comparison",
             id="run.differences",
         ),
         Binding("v", "log", "Requests", tooltip="Show the requests full-size", id="run.log"),
@@ -197,7 +197,7 @@ again, and E writes them to a CSV file."""
         return super().disabled_reason(action)
 
     def action_pause(self) -> None:
-        """Stop sending until the run is resumed."""
+        """Send nothing until it is resumed."""
         if self._job is not None:
             self._job.pause()
             self._job_changed(self._job)
@@ -225,7 +225,7 @@ again, and E writes them to a CSV file."""
         self.refresh_bindings()
 
     def action_errors(self) -> None:
-        """Open the users rejected in this run's requests."""
+        """Open users this run rejected."""
         if self._view is not None:
             self.services.navigate(OpenErrors(run_id=self._view.run_id))
 

@@ -168,7 +168,7 @@ Audiences refer to a warehouse by its name, so the name can't be changed."""
     # Testing and saving.
 
     def action_test(self) -> None:
-        """Connect to the warehouse and show its version."""
+        """Connect and show the version."""
         self.begin_work(self._test_alone(), "test")
 
     def action_save(self) -> None:

@@ -234,7 +234,7 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
             self.query_one(Split).enter()
 
     def action_refresh(self) -> None:
-        """Run the query of the audience and show who would enter and leave, or ask Segment."""
+        """Run the query, or ask Segment: a query shows first who would enter and leave."""
         current, waiting = self.current, self.services.jobs.refreshing
         if current is not None and current.origin is Origin.SEGMENT:
             services = self.services
@@ -256,7 +256,7 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
             job.cancel()
 
     def action_new(self) -> None:
-        """Create an audience from a warehouse query."""
+        """Add an audience from a query."""
         self.services.navigate(OpenQuery())
 
     def action_add(self) -> None:
@@ -264,7 +264,7 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
         self.services.navigate(OpenSourceForm())
 
     def action_import(self) -> None:
-        """Import a file or a bucket of events."""
+        """Import events: a file or a bucket."""
         from amp_console.console.dialogs.imports.dialog import ImportDialog
 
         self.app.push_screen(ImportDialog())
@@ -280,12 +280,12 @@ To connect a Segment space, run amp-console segment connect --space ID in a shel
             self.services.navigate(OpenQuery(current.fed[0].id))
 
     def action_test(self) -> None:
-        """Connect to the warehouse and show its version."""
+        """Connect and show the version."""
         if self.current is not None and self.current.warehouse is not None:
             self.run_worker(_test(self, self.current.warehouse))
 
     def action_remove(self) -> None:
-        """Remove a warehouse from the settings, or the query from its audience."""
+        """Remove the warehouse or the query."""
         if self.current is not None:
             self.run_worker(_remove(self.services, self.current))
 

@@ -241,7 +241,7 @@ that audience gets the query. Its members stay until the refresh."""
         return "save", "try_query", "stop"
 
     def action_try_query(self) -> None:
-        """Run the query and count what it returns; no members change."""
+        """Run the query and count its rows; members do not change."""
         engine = self._engine()
         if engine is None or self._trial is not None:
             return

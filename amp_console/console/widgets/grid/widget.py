@@ -88,7 +88,7 @@ class Grid(ScrollView, can_focus=True):
         Binding("enter", "open_row", "Open", show=False, key_display="Enter", id="grid.open"),
         Binding("space", "mark", "Mark", show=False, id="grid.mark"),
         Binding("a", "mark_all", "Mark all", show=False, id="grid.mark_all"),
-        Binding("o", "sort", "Sort by a column's letter", show=False, id="grid.sort"),
+        Binding("o", "sort", "Sort by a column", show=False, id="grid.sort"),
         Binding("O", "reverse", "Reverse the order", show=False, id="grid.reverse"),
     ]
     cursor: reactive[int] = reactive(0, repaint=False)
