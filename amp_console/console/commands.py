@@ -16,7 +16,7 @@ from amp_console.console.dialogs.palette import PaletteEntry
 from amp_console.console.jobs.under_way import under_way
 from amp_console.console.keymap import action_name, by_action
 from amp_console.console.routes import OpenPerson, ShowAudience, SwitchConnection
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.base import BaseScreen, panes_in_use
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.sync.queries.person import explain_person
@@ -27,7 +27,7 @@ MAX_AUDIENCES = 50  # shown by one search
 
 
 def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> list[PaletteEntry]:
-    """Return every named binding of the screen and of the application.
+    """Return every named binding of the screen, its panes and the application.
 
     Of the focused list, only the sort actions are included: the others move the cursor or act on a
     row. Unavailable actions come last; choosing one says why.
@@ -35,7 +35,7 @@ def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> li
     entries: dict[str, PaletteEntry] = {}
     explain = services.notifications.post
     grid = screen.focused if isinstance(screen.focused, Grid) else None
-    for owner in (screen, grid, app):
+    for owner in (*panes_in_use(screen), screen, grid, app):
         if owner is None:
             continue
         named = (

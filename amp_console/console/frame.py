@@ -12,6 +12,7 @@ from amp_console.console.environment import DemoSession
 from amp_console.console.jobs.under_way import under_way
 from amp_console.console.notifications import SEVERITIES, TONES, severity_sign
 from amp_console.console.texts import ACCENT, MUTED, STRONG, TONE, WARN, Part, lines, safe_text
+from amp_console.console.widgets.split import PASSING
 from amp_console.text import clean
 
 if TYPE_CHECKING:
@@ -176,6 +177,9 @@ class NoticeLine(Static):
     NoticeLine.-shown { display: block; }
     .-captioned NoticeLine { margin-bottom: 3; }
     """
+
+    def __init__(self) -> None:
+        super().__init__(classes=PASSING)
 
     def on_mount(self) -> None:
         """Show the current notification, and later ones."""

@@ -221,7 +221,7 @@ class Navigator:
         from amp_console.console.badges import sign_legend
         from amp_console.console.dialogs.base import Dialog
         from amp_console.console.dialogs.help import HelpScreen
-        from amp_console.console.screens.base import BaseScreen
+        from amp_console.console.screens.base import BaseScreen, panes_in_use
 
         if isinstance(screen, Dialog):
             self._services.notifications.post(DIALOG_HELP, is_kept=False)
@@ -229,7 +229,8 @@ class Navigator:
             signs = sign_legend(screen.services.glyphs) if screen.HAS_STATUSES else ""
             text = f"{signs}\n\n{screen.HELP}".lstrip()
             opens = screen.footer.enter_opens
-            about = HelpScreen(screen, screen.NAME, text, screen.disabled_reason, opens)
+            panes = panes_in_use(screen)
+            about = HelpScreen(screen, screen.NAME, text, screen.disabled_reason, opens, panes)
             self._app.push_screen(about)
 
     def show_commands(self) -> None:

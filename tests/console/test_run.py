@@ -593,7 +593,11 @@ async def test_a_finished_run_offers_to_retry_and_export_who_was_rejected(
     async with harness.open() as pilot:
         await start_sync(pilot, "Delivered, except 1 rejected user.")
         await until_shown(pilot, "R Retry  E Export")
-        await pilot.press("E")
+        await pilot.press("question_mark")
+        await until_shown(pilot, "R         Retry", "E         Export")
+        await pilot.press("escape", "ctrl+p", *"pending again")
+        await until_shown(pilot, "Make rejected users pending again")
+        await pilot.press("escape", "E")
         await until(pilot, lambda: pilot.app.screen.query("#answer"))
         pilot.app.screen.query_one("#answer", Input).value = str(file)
         await pilot.press("enter")

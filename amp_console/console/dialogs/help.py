@@ -76,13 +76,16 @@ class HelpScreen(ModalScreen[None]):
         about: str,
         disabled_reason: Callable[[str], str | None],
         opens: str = "",
+        panes: Sequence[DOMNode] = (),
     ) -> None:
         """`about` has paragraphs; `disabled_reason` returns why an action is unavailable.
 
-        `opens` names what Enter opens in the list of the screen.
+        `opens` names what Enter opens in the list of the screen, and `panes` have keys of their
+        own.
         """
         super().__init__()
         self._opens = opens
+        self._panes = panes
         self._subject = screen
         self._name = name
         self._about = about
@@ -116,7 +119,11 @@ class HelpScreen(ModalScreen[None]):
         """The keys that work here, in the order in which one looks for them, without duplicates."""
         used: set[str] = set()
         of_lists = self._list_rows(used)  # a list gets keys before its screen
-        own = self._rows(self._subject, used, lambda binding: not _is_place(binding))
+        own = [
+            row
+            for owner in (*self._panes, self._subject)
+            for row in self._rows(owner, used, lambda binding: not _is_place(binding))
+        ]
         places = self._rows(self.app, used, _is_place)
         rest = self._rows(self.app, used, lambda binding: not _is_place(binding))
         sections = [

@@ -339,6 +339,12 @@ def _lacks_row(screen: BaseScreen, action: str) -> bool:
     return needs_row and not _has_row(screen) and _is_filtered(screen)
 
 
+def panes_in_use(screen: BaseScreen) -> list[DOMNode]:
+    """The `PANES` of a screen that contain the focus: their keys work now."""
+    around = screen.focused.ancestors if screen.focused is not None else []
+    return [node for node in around if isinstance(node, screen.PANES)]
+
+
 def screen_of(node: DOMNode) -> BaseScreen:
     """The console screen that contains a pane."""
     return cast("BaseScreen", node.screen)

@@ -24,6 +24,8 @@ SCREEN_FRAME = 3
 """Lines of a screen above a split and below it."""
 SIDES = 4
 """Columns of a list besides its grid: borders and padding."""
+PASSING = "passing"
+"""The class of a child of the screen that is shown for a while, such as a notification."""
 
 
 class Split(Container):
@@ -35,9 +37,10 @@ class Split(Container):
     Otherwise, from `BELOW` columns on, the detail is below the list, with half of the lines, or all
     that the list's rows leave. At any width, it is below a list that leaves enough lines. With less
     room, it replaces the list once it is entered. Its content does not matter: the list stays where
-    it is while its cursor moves, and while its rows get narrower. `-all` is set while one of them
-    has all the room. `enter` moves the focus to the detail and `leave` moves it back; neither
-    changes anything else about the list.
+    it is while its cursor moves, and while its rows get narrower. Nor do the lines matter that a
+    notification takes for a while: the detail gets shorter. `-all` is set while one of them has all
+    the room. `enter` moves the focus to the detail and `leave` moves it back; neither changes
+    anything else about the list.
     """
 
     @dataclass
@@ -179,7 +182,7 @@ class Split(Container):
 
     def _fit(self, size: Size) -> None:
         """Arrange both for this size."""
-        width, height = size
+        width, height = size.width, size.height + self._lines_taken
         grids = self._main.query(Grid) if self.is_mounted else ()
         self._wanted = max(self._wanted, *(grid.fitting.wanted + SIDES for grid in grids), 0)
         is_beside = width >= BESIDE and self._wanted <= width - LEAST_BESIDE
@@ -194,6 +197,12 @@ class Split(Container):
         if is_below and self._rows is not None:
             self._list_lines = min(lines, height // 2) if has_halves else lines
         self._arrange()
+
+    @property
+    def _lines_taken(self) -> int:
+        """The lines that passing widgets take from the split."""
+        passing = (child for child in self.screen.children if child.has_class(PASSING))
+        return sum(child.outer_size.height for child in passing if child.display)
 
     def _arrange(self) -> None:
         is_entered, was_shown = self.is_entered, self._detail.display

@@ -10,7 +10,7 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
-from amp_console.console.widgets.split import Split
+from amp_console.console.widgets.split import PASSING, Split
 from tests.console.harness import until
 
 pytestmark = pytest.mark.anyio
@@ -88,6 +88,28 @@ async def test_in_any_width_the_detail_is_below_a_list_that_leaves_it_enough_lin
         await pilot.pause()
         assert app.shown() == ["list"]
         assert app.query_one("#list").region.height == 24
+
+
+@pytest.mark.parametrize(("size", "rows"), [((80, 24), 11), ((120, 30), 100)])
+async def test_a_passing_message_does_not_change_where_the_detail_is(
+    size: tuple[int, int], rows: int
+) -> None:
+    app = Sheet()
+    async with app.run_test(size=size) as pilot:
+        app.split.fit_rows(rows)
+        await pilot.pause()
+        before = places(pilot)
+        message = Static("Two lines,\nfor a while.", classes=PASSING)
+        message.styles.dock, message.styles.height = "bottom", 3
+        await app.screen.mount(message)
+        await pilot.pause()
+        assert (app.shown(), places(pilot)) == (["list", "detail"], before)
+        app.split.fit_rows(rows + 3)
+        await pilot.pause()
+        is_shown, after = app.shown(), places(pilot)
+        await message.remove()
+        await pilot.pause()
+        assert (app.shown(), places(pilot)) == (is_shown, after)
 
 
 async def test_with_much_room_a_long_list_leaves_half_of_it_to_the_detail() -> None:
