@@ -149,6 +149,7 @@ async def test_it_plays_pauses_and_goes_back_and_forth(tmp_path: Path) -> None:
         await until_shown(pilot, "PLAYBACK", "playing at 10x", "00:00 of 01:00")
         await until_shown(pilot, "What this run sent, from its log. Nothing is sent now.")
         await until_shown(pilot, "0/1,200", "0 of 2", "not begun")
+        await until_shown(pilot, "No request yet.")
         clock[0] = 1.0  # ten seconds of the run
         await until_shown(pilot, "00:10 of 01:00", "1 of 2", "rate limited, next request in 30 s")
         await pilot.press("space")

@@ -40,6 +40,7 @@ AUDIENCES = (
     Column("", 28, flex=2),
 )
 NOTHING_SENT = "This run sent no request: there is nothing to play back."
+NOTHING_YET = "No request yet."
 
 
 class ReplayScreen(BaseScreen):
@@ -180,6 +181,7 @@ wait."""
         bars.styles.height = min(len(rows), max(3, self.size.height // 4)) + 1
         sent = replay.sent_until(self._moment)
         log = self.query_one("#log", Grid)
+        log.empty = NOTHING_YET if replay.requests else NOTHING_SENT
         log.show([full_request_row(item, glyphs) for item in sent])
         log.cursor = 0
         legend = "" if all(item.is_counted for item in sent) else f" {glyphs.dot} {LEGEND}"
