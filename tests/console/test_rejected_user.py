@@ -336,3 +336,19 @@ async def test_details_show_the_newest_attempt_after_a_sync_that_rejected_the_us
         await pilot.press("escape")
         await until_shown(pilot, "2 attempts", "(run 2)")
         assert is_in_detail(pilot)
+
+
+def share_a_key(workspace: Workspace) -> None:
+    """A second audience has the key of the one whose user was refused."""
+    refused(workspace)
+    workspace.read([event("other one", True, audience="refused", personas={"computation_id": "b"})])
+
+
+async def test_an_audience_that_shares_its_key_is_named_by_its_id_alone(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness, share_a_key)
+    async with harness.open(size=(230, 50)) as pilot:
+        await open_user(pilot, "bad one")
+        await until_shown(pilot, "refused (aud_refused)")
+        assert "(key aud_refused)" not in picture(pilot)

@@ -225,7 +225,7 @@ class RejectedUserDetail(ScrollPane):
     def _facts(self, user: RejectedUser) -> Content:
         rows: list[tuple[str, Content | str]] = [
             (user.id_type.label, safe_text((user.id, STRONG))),
-            ("audience", f"{user.audience_name} (key {user.audience})"),
+            ("audience", _audience_words(user)),
         ]
         operation = OPERATION[user.operation]
         lacks_identifier = user.code is Reason.NO_IDENTIFIER
@@ -260,6 +260,13 @@ class RejectedUserDetail(ScrollPane):
 
     def _laid_out(self, rows: list[tuple[str, Content | str]]) -> Content:
         return facts(rows, room=self.size.width - FRAME + 4 if self.size.width else None)
+
+
+def _audience_words(user: RejectedUser) -> str:
+    """Its name and key; if others have that key, the name already says which audience it is."""
+    if user.audience_name.endswith(f"({user.audience})"):
+        return user.audience_name
+    return f"{user.audience_name} (key {user.audience})"
 
 
 def _is_about(answer: PersonStatus, user: RejectedUser) -> bool:
