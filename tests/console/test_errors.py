@@ -141,6 +141,57 @@ async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) ->
         await until_shown(pilot, "1 user pending again", "─ 1 user ─", "─ ghost-1")
 
 
+async def test_a_small_footer_has_the_key_that_retries_the_user_under_the_cursor(
+    harness: ConsoleHarness,
+) -> None:
+    async with errors_shown(harness, size=(80, 24)) as pilot:
+        await until_shown(pilot, "2 users")
+        await pilot.press("tab")
+        await until_shown(pilot, "u Ask  Enter Details  U Retry user")
+
+
+async def test_the_detail_of_a_user_who_was_retried_offers_no_other_retry(
+    harness: ConsoleHarness,
+) -> None:
+    async with errors_shown(harness) as pilot:
+        await until_shown(pilot, "─ ghost-1", "2 users")
+        await pilot.press("tab", "enter")
+        await until_shown(pilot, "U Retry  ")
+        await pilot.press("U")
+        await until_shown(pilot, "Retry 1 user?")
+        await pilot.press("y")
+        await until_shown(pilot, "1 user pending again", "─ ghost-1", "f This person")
+        await until_gone(pilot, "U Retry")
+
+
+async def test_in_a_small_footer_the_offer_of_a_sync_leaves_room_for_a_retry(
+    harness: ConsoleHarness,
+) -> None:
+    async with errors_shown(harness, size=(80, 24)) as pilot:
+        await until_shown(pilot, "2 users")
+        await pilot.press("tab", "U")
+        await until_shown(pilot, "Retry 1 user?")
+        await pilot.press("y")
+        await until_shown(pilot, "1 user pending again", "s Sync  Enter Details  u Ask")
+        await pilot.press("tab")
+        await until_shown(pilot, "s Sync  Enter Users  R Retry 1 user")
+
+
+async def test_reasons_said_on_the_invalid_events_do_not_stay_with_the_users(
+    harness: ConsoleHarness,
+) -> None:
+    async with errors_shown(harness, broken_events) as pilot:
+        await until_shown(pilot, "2 users", "press v for 2 invalid events")
+        await pilot.press("v", "enter", "enter")
+        await until_shown(pilot, "Press m to see the first of these events")
+        await pilot.press("R")
+        await until_shown(pilot, "can't be retried", "(1 more in the log")
+        await pilot.press("escape", "escape")
+        await until_shown(pilot, "All reasons")
+        await until_gone(pilot, "can't be retried. Fix")
+        await until_gone(pilot, "Press m to see")
+
+
 async def test_the_key_of_one_user_does_nothing_among_the_reasons(harness: ConsoleHarness) -> None:
     async with errors_shown(harness) as pilot:
         await until_shown(pilot, "─ ghost-1", "2 users", "retry this user")
@@ -710,7 +761,7 @@ async def test_the_list_says_about_which_users_amplitude_was_asked_and_keeps_it(
         assert "Audience" in columns()
         await until_gone(pilot, "U Retry")
         await pilot.press("j")
-        await until_shown(pilot, "U Retry this user")
+        await until_shown(pilot, "U Retry user" if size == (80, 24) else "U Retry this user")
         await pilot.press("enter")
         await until_shown(pilot, "Amplitude, asked just now", ": retry this user")
 

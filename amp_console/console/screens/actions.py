@@ -75,14 +75,15 @@ class ActionKeys:
         self._screen = screen
         self._reason_of = reason_of
         self._confirming = confirming
-        self._explained: tuple[str, str] | None = None  # an action, and why it was unavailable
+        self._explained: dict[str, str] = {}  # actions, and why each was unavailable
 
     def refresh(self) -> None:
-        """Update the footer, and withdraw a reason that is no longer true."""
+        """Update the footer, and withdraw the reasons that are no longer true."""
         self._screen.refresh_bindings()
-        if self._explained is not None and self.reason(self._explained[0]) != self._explained[1]:
-            services_of(self._screen).notifications.withdraw(self._explained[1])
-            self._explained = None
+        for action, reason in [*self._explained.items()]:
+            if self.reason(action) != reason:
+                services_of(self._screen).notifications.withdraw(reason)
+                del self._explained[action]
 
     def explain(self, key: str) -> bool:
         """Say why the action of a pressed key is unavailable, if it is.
@@ -112,7 +113,7 @@ class ActionKeys:
         if (reason := self.reason(action)) is None:
             return False
         if action_name(action) not in self._confirming:
-            self._explained = action, reason
+            self._explained[action] = reason
         services_of(self._screen).notifications.post(reason, "warning", is_kept=False)
         return True
 

@@ -39,6 +39,9 @@ from amp_console.sync.queries.errors_export import write_errors_csv
 from amp_console.text import clean, plural
 
 PERSON = Labelled("person", "This person")
+NARROW = {"ask": Labelled("ask", "Ask"), "retry_one": Labelled("retry_one", "Retry user")}
+"""Shorter labels in the list of users, with which both fit into a narrow footer."""
+MAX_NAME = 30  # characters of an audience's name in the footer
 NOTHING_TO_ASK = (
     "Not asked: the IDs of these users are missing, so nothing can be sent. Set the ID's field "
     "(press m), then import the events again."
@@ -189,12 +192,12 @@ settings of the audience. E writes what is shown to a CSV file."""
     def action_invalid(self) -> None:
         self.add_class("-invalid")
         self._invalid.query_one(Grid).focus()
-        self.refresh_bindings()
+        self.action_keys.refresh()
 
     def action_rejected(self) -> None:
         self.remove_class("-invalid")
         self._rejected.go_to_groups()
-        self.refresh_bindings()
+        self.action_keys.refresh()
 
     def action_other_list(self) -> None:
         """Go from the reasons to the users, or back; from a detail, to the next panel."""
@@ -246,7 +249,8 @@ settings of the audience. E writes what is shown to a CSV file."""
         if not names or self._is_invalid:
             return useful
         what = names[0] if len(names) == 1 else plural(len(names), "audience")
-        sync = Labelled("sync", f"Plan a sync of {what}")
+        label = f"Plan a sync of {what}" if len(what) <= MAX_NAME else "Plan a sync"
+        sync = Labelled("sync", "Sync" if self.has_class("-narrow") else label)
         # For an audience whose users were not retried, its own useful actions come first.
         at = 0 if audience_id_of(self._rejected) in {None, *self._retried} else 1
         return *useful[:at], sync, *useful[at:]
@@ -338,7 +342,11 @@ def _useful_here(screen: ErrorsScreen) -> UsefulActions:
     can_retry = user is None or is_retriable(user.code)
     one = ("retry_one",) if can_retry else ("mapping", "settings")
     if rejected.split.is_entered:
-        of_one = (Labelled("retry_one", "Retry"),) if can_retry else one
+        retry_one = Labelled("retry_one", "Retry")
+        if not rejected.detail.is_rejected:
+            of_one: UsefulActions = (Withheld("retry_one"),)
+        else:
+            of_one = (retry_one,) if can_retry else one
         here = _of_user(rejected.detail, *of_one)
         return *here, "request", PERSON, "copy", *retry, Withheld("filter")
     if rejected.is_empty:
@@ -348,8 +356,10 @@ def _useful_here(screen: ErrorsScreen) -> UsefulActions:
     if users.marked:
         retry = _of_marked(screen.session, users.marked, *retry)
     if users.has_cursor:
+        of_user = () if users.marked else _of_user(rejected.detail, *one)
+        labels = NARROW if screen.has_class("-narrow") else {}
         return (
-            *(() if users.marked else _of_user(rejected.detail, *one)),
+            *(labels.get(item, item) if isinstance(item, str) else item for item in of_user),
             *retry,
             Labelled("other_list", "Reasons"),
             PERSON,
@@ -390,7 +400,7 @@ def _reason_of_scope(rejected: RejectedUsers, action: str) -> str | None:
     return None
 
 
-def _of_user(detail: RejectedUserDetail, *others: str | Labelled) -> UsefulActions:
+def _of_user(detail: RejectedUserDetail, *others: str | Labelled | Withheld) -> UsefulActions:
     """The useful actions for a user, depending on whether Amplitude knows them."""
     if not detail.is_retry_in_vain:
         return ("ask", *others) if detail.is_known is None else (*others, "ask")
