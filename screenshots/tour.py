@@ -77,7 +77,7 @@ class Recorder:
             raise RuntimeError(f"The tour failed at: {self._tour.failed_step.caption}")
         missing = MOMENTS.keys() - self._shown
         if missing:
-            raise RuntimeError(f"The tour has no such captions any more: {sorted(missing)}")
+            raise RuntimeError(f"The tour has no such captions anymore: {sorted(missing)}")
 
     def _saw(self, step: TourStep) -> None:
         self._seen = step

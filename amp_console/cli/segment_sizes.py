@@ -53,7 +53,7 @@ TO_ADD = (
 class SizesDocument(msgspec.Struct, frozen=True):
     """One audience of the ledger in `audiences --segment --json`; a size is null if unknown.
 
-    `presence` says where it is: "listed" by Segment, "not listed" any more, in an "other space",
+    `presence` says where it is: "listed" by Segment, "not listed" anymore, in an "other space",
     "no space" (from a query or a CSV file) or "unknown". `odd` says which sizes contradict each
     other.
     """

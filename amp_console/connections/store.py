@@ -1,6 +1,6 @@
 """The connections: one TOML file, which people may edit too.
 
-It is the only index of the keyring's items. An item that no connection points to any more is added
+It is the only index of the keyring's items. An item that no connection points to anymore is added
 to `forgotten` in the same write, and stays there until it is deleted for certain, so that no crash
 leaves keys behind without a record.
 """

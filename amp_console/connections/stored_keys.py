@@ -176,7 +176,7 @@ def forget_connection(store: ConnectionStore, keyring: Keyring, name: str) -> tu
 
 
 def retry_forgotten(store: ConnectionStore, keyring: Keyring) -> tuple[str, ...]:
-    """Delete the keyring items that no connection uses any more; return those still to be deleted.
+    """Delete the keyring items that no connection uses anymore; return those still to be deleted.
 
     It stops if the keyring is locked, silent or missing: one prompt is enough.
     """

@@ -20,7 +20,7 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
     def settle(value: T | None, error: BaseException | None) -> None:
         if result.done():
-            return  # no one is waiting any more
+            return  # no one is waiting anymore
         if error is not None:
             result.set_exception(error)
         else:

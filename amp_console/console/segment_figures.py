@@ -125,7 +125,7 @@ class SegmentFigures:
         """Ask Segment for the audiences of the connected space, if any; save them in the ledger.
 
         If the call fails, the earlier answer stays, and a notification says why. Return what was
-        counted, e.g. "8 audiences in Segment (2 of them not in the ledger)"; "" without an answer.
+        counted, e.g. "8 audiences in Segment (2 not in the ledger: press 7)"; "" without an answer.
         """
         session, space = self._sessions.current, self.space
         if session is None or space is None or self.is_asking:
@@ -147,7 +147,7 @@ class SegmentFigures:
             self._say_trouble(reading)
             return ""
         count = f"{plural(len(reading.audiences), 'audience')} in Segment"
-        return f"{count} ({others:,} of them not in the ledger)" if others else count
+        return f"{count} ({others:,} not in the ledger: press 7)" if others else count
 
     async def _ask(self, session: Session, space: SegmentSpace) -> SpaceReading:
         # Not at the top: the first screen contacts no service.

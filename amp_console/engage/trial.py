@@ -32,7 +32,7 @@ def event_at(path: str, line: int) -> str:
     with open_file(path, ReadOptions()) as source:
         text = source.text_at(line) if line > 0 else None
     if text is None:
-        raise UnreadableSource(f"{path} has no event at line {line:,} any more.")
+        raise UnreadableSource(f"{path} has no event at line {line:,} anymore.")
     with suppress(msgspec.DecodeError):  # what is no JSON is shown as it is
         text = msgspec.json.format(text, indent=2)
     return text.decode("utf-8", "replace")

@@ -339,7 +339,7 @@ def _erase_pairs(db: Db, found: Erasure, paired: Iterable[PairedRow]) -> None:
 
 
 def note_cleaned(db: Db, erasure_ids: Iterable[int], now: int) -> None:
-    """Record that no file contains bytes of these people any more; in microseconds since 1970."""
+    """Record that no file contains bytes of these people anymore; in microseconds since 1970."""
     db.executemany(
         "UPDATE erasure SET cleaned_at = ? WHERE id = ?", [(now, id_) for id_ in erasure_ids]
     )

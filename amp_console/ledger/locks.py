@@ -113,7 +113,7 @@ class FileLocks:
                 self._path(name).unlink()
 
     def dead(self, running: Mapping[int, str | None]) -> frozenset[int]:
-        """Those of the runs marked running, each with its lock, that no process holds any more."""
+        """Those of the runs marked running, each with its lock, that no process holds anymore."""
         return frozenset(
             run_id for run_id, lock in running.items() if lock is None or not self.is_held(lock)
         )

@@ -159,7 +159,7 @@ class RunAudience(msgspec.Struct, frozen=True):
     """What a run did for one audience; so many users were `pending` after it (None: not known).
 
     While it is under way they are pending now. `is_broken`: they are pending because the audience's
-    link is broken to this day. `is_settled`: none of them is pending any more. `obstacle`: why no
+    link is broken to this day. `is_settled`: none of them is pending anymore. `obstacle`: why no
     run delivers them before an operator acts; "" if the next one does.
     """
 

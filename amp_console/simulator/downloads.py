@@ -86,7 +86,7 @@ def fetch_file(project: Project, order: FileOrder) -> Reply:
     if not project.is_ready(job):
         raise Refused(400, "The request is still in progress")
     if project.world.clock() - job.started > project.behavior.file_seconds:
-        raise Refused(404, "The file is not kept any more")
+        raise Refused(404, "The file is not kept anymore")
     if len(job.rows) <= project.behavior.redirect_above:
         return _file(project, job)
     expires = repr(project.world.clock() + project.behavior.link_seconds)

@@ -97,7 +97,7 @@ def drop_query(
 
     def change(db: Db) -> None:
         known.drop_query(db, found.id)
-        _log(db, found, "no query any more", ledger.clock(now)())
+        _log(db, found, "no query anymore", ledger.clock(now)())
 
     ledger.write(change)
 

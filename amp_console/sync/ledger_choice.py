@@ -70,7 +70,7 @@ def _check_left_behind(
     ledgers: Ledgers, connection: Connection, used: LedgerPlace, chosen: LedgerPlace
 ) -> None:
     found = None
-    with suppress(LedgerError):  # what can't be read any more keeps no one from leaving it
+    with suppress(LedgerError):  # what can't be read anymore keeps no one from leaving it
         found = ledgers.peek(connection, _contents, used, may_ask=True)
     if found is None:
         return

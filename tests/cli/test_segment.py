@@ -593,6 +593,9 @@ def test_an_audience_of_another_space_is_not_asked_about(
     assert operator.run("import", file).status == 0
     ask_profiles(operator)
     operator.simulator.segment.profiles["ana"] = {"shoppers": True}
-    assert "The audience belongs to another space." in operator.run("person", "ana").out
+    assert (
+        "The audience belongs to another space than the connected one."
+        in operator.run("person", "ana").out
+    )
     (row,) = operator.run("audiences", "--segment", "--json").document["audiences"]
     assert (row["presence"], row["segment_size"], row["odd"]) == ("other space", None, [])

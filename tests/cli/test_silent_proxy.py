@@ -1,4 +1,4 @@
-"""A proxy in front of a ledger's server acknowledges every packet, but forwards nothing any more.
+"""A proxy in front of a ledger's server acknowledges every packet, but forwards nothing anymore.
 
 No network timeout is reached: only someone who waits for an answer finds out.
 """

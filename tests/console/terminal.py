@@ -75,7 +75,7 @@ class Terminal:
             os.write(self._terminal, _KEYS.get(key, key).encode())
 
     def click(self, text: str) -> None:
-        """Click on the first occurrence of this text, once nothing moves any more."""
+        """Click on the first occurrence of this text, once nothing moves anymore."""
         self.until_shown(text)
         while self.read(0.05):
             pass

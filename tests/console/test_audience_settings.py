@@ -111,7 +111,7 @@ async def test_each_field_shows_what_is_used_when_it_is_empty(harness: ConsoleHa
         shown = picture(pilot)
         assert "default: newsletter" in shown
         assert "default: ana@acme.example" in shown
-        assert "none: amp-console searches Amplitude for one" in shown
+        assert "none: amp-console chooses a user of Amplitude if needed" in shown
         await paste(pilot, "owner", "noor@acme.example")
         await until_shown(pilot, "override")
         await pilot.press("f2")

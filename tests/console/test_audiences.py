@@ -1216,7 +1216,7 @@ async def test_rows_are_sorted_on_the_way_back_also_if_they_were_being_read_befo
         await until(pilot, lambda: all(worker.is_finished for worker in pilot.app.workers))
         with harness.workspace(connection) as workspace:
             lapsed = workspace.audience(LAPSED)
-            workspace.ledger.write(break_link, lapsed.id, "Amplitude has no cohort x any more.")
+            workspace.ledger.write(break_link, lapsed.id, "Amplitude has no cohort x anymore.")
         await pilot.press("1")
         await until_shown(pilot, "broken link")
         await until(pilot, lambda: order(grid)[0] == LAPSED)

@@ -144,7 +144,7 @@ async def test_a_key_does_nothing_where_the_row_it_was_typed_at_is_gone(
             await until_on(pilot, ErrorsScreen)
             type_at_once(pilot, "U")
             await pilot.pause()
-        await until_notified(pilot, "the row under the cursor is not in the list any more")
+        await until_notified(pilot, "the row under the cursor is not in the list anymore")
         assert isinstance(pilot.app.screen, ErrorsScreen)
 
 

@@ -478,7 +478,7 @@ async def test_an_audience_with_the_key_of_another_can_be_linked_instead(
         await pilot.press("s")
         await until_shown(pilot, "Create the cohort?", "▸ Cancel [Esc]", "Link a cohort [l]")
         asked = str(pilot.app.screen.query_one("#text", Static).content)
-        assert "“shoppers (aud_shoppers)” has the same key and another computation ID." in asked
+        assert "“shoppers (aud_shoppers)” has the same key but another computation ID." in asked
         await pilot.press("l")
         await until_shown(pilot, "to a cohort", "Linked to")
         await cancelled(pilot, work)
@@ -1219,7 +1219,7 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
             pilot, "ended at ", "3 events read", "2 changes pending at its end", "waited: no cohort"
         )
         await until_shown(pilot, "2 pending at its end")
-        await until_shown(pilot, "The session does not send 2 pending changes: no cohort.")
+        await until_shown(pilot, "A new session does not send 2 pending changes: no cohort.")
         ended = next(it.text for it in await _log_entries(pilot) if " ended: run " in it.text)
         assert ended.startswith("Live session of 2 audiences ended: run 2. ")
         assert ended.endswith("Pending: 2 of “waiters” (no cohort).")

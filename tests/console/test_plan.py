@@ -277,7 +277,7 @@ async def test_a_plan_names_the_other_audience_with_the_key_of_a_new_cohort(
     async with harness.open() as pilot:
         await until_shown(pilot, "same key", "link a cohort instead")  # in the detail of home
         await pilot.press("s")
-        same_key = "“shoppers (aud_shoppers)” has the same key and another computation ID"
+        same_key = "“shoppers (aud_shoppers)” has the same key but another computation ID"
         await until_shown(pilot, "creates a cohort", same_key, "l Link")
         await pilot.press("l")
         await until_shown(pilot, "to a cohort", "Linked to")
@@ -333,7 +333,7 @@ async def test_an_obstacle_is_said_and_nothing_can_be_sent(
             "Esc Cancel  ^p Commands",
         )
         assert "Before you send" not in picture(pilot)
-        await until_shown(pilot, f"Amplitude has no cohort {cohort_id} any more")
+        await until_shown(pilot, f"Amplitude has no cohort {cohort_id} anymore")
         await pilot.press("y")
         assert services(pilot).jobs.sync is None
         await pilot.press("l")

@@ -192,7 +192,7 @@ async def test_a_run_that_is_not_there_is_not_played(tmp_path: Path) -> None:
 
 
 async def test_the_playback_of_a_run_that_failed_ends_with_the_reason(tmp_path: Path) -> None:
-    why = "Amplitude has no cohort any more. The audience's users stay pending."
+    why = "Amplitude has no cohort anymore. The audience's users stay pending."
 
     def fail_run(db: Db) -> None:
         keep_run(db)
@@ -210,7 +210,7 @@ async def test_the_playback_of_a_run_that_failed_ends_with_the_reason(tmp_path: 
         await until_shown(pilot, "PLAYBACK")
         await pilot.press("space", *["right"] * 20)
         await until_shown(pilot, "The run ended: ◐ incomplete. Amplitude refused the keys.")
-        await until_shown(pilot, "Amplitude has no cohort any more.")
+        await until_shown(pilot, "Amplitude has no cohort anymore.")
 
 
 async def test_the_playback_of_a_run_that_sent_nothing_names_the_reason(tmp_path: Path) -> None:

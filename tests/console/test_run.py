@@ -154,7 +154,7 @@ async def test_a_rate_limit_is_counted_down_and_waited_out(
         await start_sync(pilot, "rate limited", "again in 1", " s (2nd")
         await until_shown(pilot, "running")
         await until_shown(pilot, "2 to deliver = 0 pending + 2 pending retry")
-        await until_shown(pilot, "This run has rejected no one so far.")
+        await until_shown(pilot, "No one rejected so far.")
 
         gate.open()
 
@@ -360,7 +360,7 @@ async def test_a_cohort_that_is_gone_is_said_for_its_audience(
         simulator.world.drop_cohort(cohort_id)
         workspace.enter("u-2", at=5)
     async with harness.open() as pilot:
-        await start_sync(pilot, "incomplete", f"Amplitude has no cohort {cohort_id} any more")
+        await start_sync(pilot, "incomplete", f"Amplitude has no cohort {cohort_id} anymore")
         await until_said(pilot, "Press 1 for Audiences, then l.")
         shown = picture(pilot)
         assert "shoppers: Amplitude has no cohort" in shown

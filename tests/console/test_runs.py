@@ -108,7 +108,7 @@ async def test_a_run_of_many_audiences_has_its_whole_border_in_a_small_window(
             workspace.read([event("u-1", True, audience=f"audience-{n}")])
         await workspace.sync()
         for n in range(6):
-            workspace.ledger.write(break_link, n + 1, "Amplitude has no cohort any more. " * 5)
+            workspace.ledger.write(break_link, n + 1, "Amplitude has no cohort anymore. " * 5)
             workspace.read([event("u-2", True, 5, audience=f"audience-{n}")])
         for _ in range(8):
             await workspace.sync()

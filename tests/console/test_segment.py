@@ -122,7 +122,7 @@ async def test_home_shows_three_sizes_with_the_age_of_segments(
         assert simulator.segment.requests == []
         await pilot.press("u")
         await until_notified(
-            pilot, "3 cohorts in Amplitude, 5 audiences in Segment (1 of them not in the ledger)."
+            pilot, "3 cohorts in Amplitude, 5 audiences in Segment (1 not in the ledger: press 7)."
         )
         await until_shown(pilot, "Segment 22 · members 22 · cohort 20", "Live (read just now)")
         await until_gone(pilot, "fewer in Segment")
@@ -228,7 +228,7 @@ async def test_of_an_audience_of_a_query_segment_only_has_one_with_its_key(
             "11 min ago: press u to ask again.",
             "differs     2 fewer in Segment",
             "in Segment  Live (read 11 min ago)",
-            "A query lists this audience's members.",
+            "The members come from a query.",
         )
         await pilot.press("u")
         await until_shown(pilot, "Live (read just now)")

@@ -1,4 +1,4 @@
-"""A proxy in front of the server acknowledges every packet, but forwards nothing any more."""
+"""A proxy in front of the server acknowledges every packet, but forwards nothing anymore."""
 
 import threading
 from collections.abc import Callable, Iterator

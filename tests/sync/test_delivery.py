@@ -242,7 +242,7 @@ async def test_a_second_cohort_for_one_key_is_no_surprise(
     (concern,) = workspace.plan().concerns
     assert concern.startswith("creates the cohort “shoppers”")
     assert concern.endswith(
-        f"although “shoppers (aud_shoppers)” has the same key and another {differs}"
+        f"although “shoppers (aud_shoppers)” has the same key but another {differs}"
     )
     assert workspace.plan().audiences[0].same_key == ""  # it has its cohort
 

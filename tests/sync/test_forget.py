@@ -424,7 +424,7 @@ async def test_a_request_that_another_process_takes_over_is_carried_out_once(
 
         def take_over() -> int:
             now = workspace.timing.now()
-            if next(moments) == 1:  # once the person is in no cohort any more
+            if next(moments) == 1:  # once the person is in no cohort anymore
                 erasure_id = other.write(erasures.begin_erasure, [ana], now)
                 if is_finished:
                     other.write(erasures.erase, erasure_id, now, [])

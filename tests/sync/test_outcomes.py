@@ -121,10 +121,10 @@ def test_a_reason_says_of_which_users_it_is() -> None:
         pending=9, why="waiting: no cohort", rejected_after=3, unidentified_after=0,
     )  # fmt: skip
     assert run_reason(ended) == "9 pending: no cohort; 3 rejected earlier"
-    said = msgspec.structs.replace(ended, why="Amplitude has no such cohort any more.")
-    text = "9 pending: Amplitude has no such cohort any more; 3 rejected earlier"
+    said = msgspec.structs.replace(ended, why="Amplitude has no such cohort anymore.")
+    text = "9 pending: Amplitude has no such cohort anymore; 3 rejected earlier"
     assert run_reason(said) == text
-    gone = msgspec.structs.replace(ended, why=f"{COHORT_GONE} abc any more. Link another.")
+    gone = msgspec.structs.replace(ended, why=f"{COHORT_GONE} abc anymore. Link another.")
     assert run_reason(gone) == "9 pending: broken link; 3 rejected earlier"
 
 

@@ -22,7 +22,7 @@ def test_it_says_what_differs(workspace: Workspace) -> None:
     enters(workspace, "aud_1")
     assert words(workspace) == [""]
     enters(workspace, "aud_2")
-    same = "has the same key and another computation ID"
+    same = "has the same key but another computation ID"
     assert words(workspace) == [f"“shoppers (aud_2)” {same}", f"“shoppers (aud_1)” {same}"]
 
 
@@ -33,4 +33,4 @@ def test_of_several_it_says_only_what_is_true_of_all(workspace: Workspace) -> No
     first, second, third = words(workspace)
     assert first == "“shoppers (aud_2)” and 1 more have the same key"
     assert second == "“shoppers (aud_1)” and 1 more have the same key"
-    assert third == "“shoppers (aud_1)” and 1 more have the same key and another space"
+    assert third == "“shoppers (aud_1)” and 1 more have the same key but belong to another space"

@@ -533,7 +533,7 @@ async def test_a_cohort_that_is_gone_is_no_error_of_the_audience_once_it_is_unli
     found = error()
     assert found is not None
     assert found.text.startswith("Amplitude has no cohort")
-    assert " any more. The audience's users stay pending." in found.text
+    assert " anymore. The audience's users stay pending." in found.text
     workspace.change(SettingsChange(unlink=True))
     assert error() is None
 
@@ -588,7 +588,7 @@ def test_lag_counts_from_the_oldest_pending_change(workspace: Workspace) -> None
     workspace.enter("u2", at=9)
     first = summary(workspace, "shoppers").count
     assert first is not None
-    workspace.leave("u1", at=20)  # never delivered, so nothing is pending for u1 any more
+    workspace.leave("u1", at=20)  # never delivered, so nothing is pending for u1 anymore
     second = summary(workspace, "shoppers").count
     assert second is not None
     assert second.pending_since is not None

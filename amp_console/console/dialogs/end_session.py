@@ -25,7 +25,7 @@ def end_question(job: LiveJob) -> Confirm:
     if waiting:
         consequences.append(f"Stays pending: {', '.join(waiting)}.")
     consequences.append(
-        "Changes that Amplitude has not accepted within 30 seconds stay pending, too."
+        "Changes that Amplitude has not accepted within 30 seconds also stay pending."
     )
     return Confirm("End the live session?", consequences, "End the session", "Keep it running")
 

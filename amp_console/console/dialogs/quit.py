@@ -143,7 +143,7 @@ class QuitDialog(Question[None]):
                 self.dismiss(None)
 
     def _leave(self, title: str, given: str) -> None:
-        """Quit when all jobs are over; the answers `given` can't be given any more."""
+        """Quit when all jobs are over; the answers `given` can't be given anymore."""
         for button in self.query(given).results(Button):
             button.disabled = True
         self.query_one(".dialog", Vertical).border_title = safe_text(title)

@@ -12,7 +12,7 @@ from amp_console.console.screens.actions import ActionKeys
 from amp_console.console.screens.loading import Loader
 from amp_console.console.widgets.grid import Grid
 
-GONE = "Nothing was done: the row under the cursor is not in the list any more."
+GONE = "Nothing was done: the row under the cursor is not in the list anymore."
 
 
 class ScreenKeys:

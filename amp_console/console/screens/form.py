@@ -84,7 +84,7 @@ class FormScreen(BaseScreen):
         return {}
 
     def all_corrected(self) -> None:
-        """Called when no field has a mistake any more."""
+        """Called when no field has a mistake anymore."""
 
     @on(Input.Changed)
     def _input_changed(self, event: Input.Changed) -> None:

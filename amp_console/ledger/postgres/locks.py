@@ -109,7 +109,7 @@ class SessionLocks:
             yield name
 
     def dead(self, running: Mapping[int, str | None]) -> frozenset[int]:
-        """Those of the runs marked running, each with its lock, that no session holds any more."""
+        """Those of the runs marked running, each with its lock, that no session holds anymore."""
         if not running:
             return frozenset()
         held = self._keys_held()

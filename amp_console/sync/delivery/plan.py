@@ -156,7 +156,10 @@ def same_key_words(db: Db, known: Audience) -> str:
     if not others:
         return ""
     of_others = {other.space_id != known.space_id for other in others}
-    differs = " and another space" if all(of_others) else " and another computation ID"
+    belongs = "belong" if len(others) > 1 else "belongs"
+    differs = (
+        f" but {belongs} to another space" if all(of_others) else " but another computation ID"
+    )
     if len(of_others) > 1:
         differs = ""
     more = f" and {len(others) - 1:,} more have" if len(others) > 1 else " has"

@@ -356,7 +356,7 @@ def _break_link(db: Db, known: Audience, why: str, run_id: int, now: int) -> Non
 def _cohort_gone(worker: AudienceWorker) -> str:
     """The reason, without Amplitude's words, which the request keeps and which say the same."""
     return (
-        f"{COHORT_GONE} {worker.cohort_id} any more. "
+        f"{COHORT_GONE} {worker.cohort_id} anymore. "
         "The audience's users stay pending. Link another cohort, or unlink this one: the next sync "
         "then creates a new cohort with all members."
     )

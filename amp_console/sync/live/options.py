@@ -32,5 +32,5 @@ class LiveOptions(msgspec.Struct, frozen=True):
     catch_up_every: int = 5  # until the ledger is asked what is pending: others import, too
     backup_every: int = 3_600  # between two checks whether a backup is due
     first_backup: int = 10
-    forget_every: int = 3_600  # until requests that explain no user any more are forgotten
+    forget_every: int = 3_600  # until requests that explain no user anymore are forgotten
     keep_requests: float = 3_600.0  # seconds for which they are kept at least

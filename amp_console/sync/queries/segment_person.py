@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 NO_USER_ID = "Segment is asked by User ID, and no event contains one for this Amplitude ID."
-OTHER_SPACE = "The audience belongs to another space."
+OTHER_SPACE = "The audience belongs to another space than the connected one."
 
 
 class InSegment(enum.StrEnum):

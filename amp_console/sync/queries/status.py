@@ -413,7 +413,7 @@ def audience_summaries(
 ) -> list[AudienceSummary]:
     """Every audience, by name. Counting members reads each of them.
 
-    `dead` are the ids from `Ledger.dead_runs`: their sessions follow nothing any more.
+    `dead` are the ids from `Ledger.dead_runs`: their sessions follow nothing anymore.
     """
     left, audiences = outstanding_of_all(db), all_audiences(db)
     moment = ledger_time(db, now()) if count_members else None

@@ -35,8 +35,8 @@ FORMATS = (
 )
 BUCKET = "A bucket: every object that is new or has changed. Press Enter to read."
 NEEDS_KEY = "A complete snapshot lists one audience: enter its key."
-TAKEN_AT = "of the download, e.g. 2026-05-03 19:42; leave empty for the file's own"
-WHOLE = "This CSV lists every member: those it leaves out have left the audience"
+TAKEN_AT = "of the download, e.g. 2026-05-03 19:42 (empty: the file's)"
+WHOLE = "This CSV lists every member: all others have left the audience"
 
 
 class ImportForm(Vertical):

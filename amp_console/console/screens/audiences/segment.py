@@ -32,7 +32,7 @@ _IF_FEWER = (
 )
 _OF_QUERY = "Press 7 to refresh the query that lists the members."
 _IF_FAILED = "Open it in Segment to see why: new events may not arrive."
-_SAME_KEY = "A query lists this audience's members. Segment has an audience with the same key."
+_SAME_KEY = "The members come from a query. Segment's audience with the same key is not used."
 
 
 def segment_size(services: Services, sizes: Sizes | None) -> str:
@@ -207,11 +207,11 @@ def _in_segment(services: Services, sizes: Sizes) -> Content:
     age: Part = (f" (read {services.age_of(reading.read_at)})", MUTED)
     if listed is None:
         return safe_text((_ABSENT[sizes.row.presence], MUTED), age)
-    name = "" if listed.name == sizes.row.summary.audience.name else f"  {listed.name}"
+    name = "" if listed.name == sizes.row.summary.audience.name else f", named “{listed.name}”"
     tone = BAD if has_failed(listed) else ""
     status = listed.status or "unknown status"
     shown: Part = (status, tone) if tone else status
-    return safe_text(shown, age, (name, MUTED), max_length=120)
+    return safe_text(shown, (name, MUTED), age, max_length=120)
 
 
 def _about_status(row: SizesSideBySide, has_query: bool) -> list[tuple[str, Content | str]]:

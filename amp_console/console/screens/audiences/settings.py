@@ -34,7 +34,7 @@ from amp_console.sync.queries.status import AudienceSummary, audience_summary
 from amp_console.text import clean
 from amp_console.values import IdType
 
-SEED = "none: amp-console searches Amplitude for one"
+SEED = "none: amp-console chooses a user of Amplitude if needed"
 HINTS = {
     "id-type": "Choose User ID if Amplitude identifies users by the same ID as Segment's userId, "
     "and Amplitude ID to match users by Amplitude's own number, which the events must contain. "

@@ -59,7 +59,7 @@ The list of reasons comes first, then its users, then the details of one user: A
 the request and the answer. Enter goes from a reason to its users, from a user to the details, and
 from there to the request. Esc goes back.
 
-tab moves between the reasons and the users. u asks Amplitude whether it now knows the marked users,
+Tab moves between the reasons and the users. u asks Amplitude whether it now knows the marked users,
 the user under the cursor, or all users listed for the reason. f shows what every audience knows
 about the user under the cursor. U makes that user pending again. R does so for the marked users, or
 for all users of the reason. The next sync delivers them, with everything else that is pending in

@@ -223,7 +223,7 @@ class RejectedUsers(Container):
         stuck = sum(group.count for group in unsent)
         why = lacking(group.reason for group in unsent)
         says_invalid = f"press v for {plural(invalid, 'invalid event')}{of_all}" if invalid else ""
-        says_stuck = f"{stuck:,} can't be retried" if stuck else ""
+        says_stuck = f"{plural(stuck, 'user')} can't be retried" if stuck else ""
         with_why = f"{says_stuck}: {why}" if stuck else ""
         says_vain = f"{in_vain:,} likely rejected again" if in_vain else ""
         dot = services.glyphs.separator

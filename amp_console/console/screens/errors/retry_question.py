@@ -128,14 +128,14 @@ def _unknown(summary: RetrySummary) -> str:
     if summary.only:
         ask = " Ask it first to find out." if summary.can_ask else ""
         return (
-            "Amplitude did not know this user, and will reject them again unless it has received "
-            f"an event from them since.{ask}"
+            "Amplitude did not know this user, and will reject them again unless it has since "
+            f"received an event from them.{ask}"
         )
     who = "any of them" if summary.unknown == summary.retriable else f"{summary.unknown:,} of them"
     ask = " Ask it first to retry only those that it knows now." if summary.can_ask else ""
     return (
-        f"Amplitude did not know {who}, and will reject them again unless it has received an event "
-        f"from them since.{ask}"
+        f"Amplitude did not know {who}, and will reject them again unless it has since received an "
+        f"event from them.{ask}"
     )
 
 

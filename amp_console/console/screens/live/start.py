@@ -121,7 +121,7 @@ def _sent_first(start: SessionStart, *, create: bool) -> str:
     if not sent:
         return _held(start, create=create) or "No change is pending now."
     many = plural(sum(item.left.pending for item in sent), "pending change")
-    return f"The session first sends {many} of {plural(len(sent), 'audience')}."
+    return f"A new session first sends {many} of {plural(len(sent), 'audience')}."
 
 
 def _held(start: SessionStart, *, create: bool) -> str:
@@ -132,7 +132,7 @@ def _held(start: SessionStart, *, create: bool) -> str:
             held[why] += item.left.pending
     if not held:
         return ""
-    many = f"The session does not send {plural(held.total(), 'pending change')}"
+    many = f"A new session does not send {plural(held.total(), 'pending change')}"
     if len(held) == 1:
         return f"{many}: {next(iter(held))}."
     return f"{many}: {', '.join(f'{count:,} ({why})' for why, count in held.most_common())}."

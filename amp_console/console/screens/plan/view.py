@@ -206,7 +206,7 @@ explains why they are, or are not, in the cohort. Esc goes back without sending 
 
     @property
     def _can_link(self) -> bool:
-        """Whether the audience under the cursor has no cohort, or none any more."""
+        """Whether the audience under the cursor has no cohort, or none anymore."""
         current = self._current
         return current is not None and (bool(current.obstacle) or current.creates)
 

@@ -166,7 +166,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
 
     def box(self) -> ComposeResult:
         offer = self._offer
-        says = "A repair changes the cohort in Amplitude. You will see its plan before it starts."
+        says = "A repair changes the cohort in Amplitude. Before it starts, you are asked again."
         if offer.sends_nothing:
             says = "Nothing is sent."
         if offer.is_marked:

@@ -26,7 +26,7 @@ from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
 NEVER = f"""\
 Not compared yet.
 
-Press r to read the cohort from Amplitude and compare it with the audience. This may take some \
+Press r to read the cohort from Amplitude and compare it with the audience. This may take a few \
 minutes and uses one of the month's downloads.
 
 {WHAT_COMPARING_DOES}"""

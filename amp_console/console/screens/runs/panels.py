@@ -32,7 +32,7 @@ NONE_YET = "No request yet."
 NONE_SENT = "None."
 ONLY_READ = "A comparison downloads cohorts, and changes nothing in Amplitude."
 NONE_REJECTED = "This run rejected no one."
-NONE_SO_FAR = "This run has rejected no one so far."
+NONE_SO_FAR = "No one rejected so far."
 NONE_STILL = "All of these users have since been retried or changed."
 _KINDS = {
     RunKind.SYNC: "Sync",

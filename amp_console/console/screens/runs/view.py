@@ -282,7 +282,7 @@ def _reason_to_leave(screen: RunScreen, action: str) -> str | None:
 
 
 def _of_session(session: LiveJob, action: str) -> str | None:
-    """Why a live session of this console can't be paused here, or not ended any more."""
+    """Why a live session of this console can't be paused here, or not ended anymore."""
     if action != "cancel":
         return "Press 4 for Live: p pauses one audience there, P all of them."
     return "The session is ending already." if session.is_ending else None

@@ -145,7 +145,7 @@ def _about_rights(
 
 def _about_answer(error: BaseException, code: str, status: str, address: BucketAddress) -> str:
     if isinstance(error, FileNotFoundError):
-        return "It does not exist any more."
+        return "It does not exist anymore."
     if isinstance(error, ObjectReplaced):
         return "It was replaced while it was being read."
     if isinstance(error, NothingSent):

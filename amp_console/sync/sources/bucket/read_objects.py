@@ -103,7 +103,7 @@ class ReadObjects:
         return ReadObject(item.version, item.size, self._mapping)
 
     def close_days(self, now: int) -> None:
-        """Close the days of which everything was read, and forget what is not listed any more.
+        """Close the days of which everything was read, and forget what is not listed anymore.
 
         Call it after a whole listing was seen. `now` in microseconds since 1970; no day after the
         newest one is closed, in case this clock is wrong. Raises `LedgerError`.
