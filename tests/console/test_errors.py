@@ -635,7 +635,7 @@ async def test_another_reason_begins_at_its_first_user(harness: ConsoleHarness) 
 async def test_no_retry_is_offered_where_there_is_nothing_to_send(harness: ConsoleHarness) -> None:
     async with errors_shown(harness, unidentified) as pilot:
         await until_shown(
-            pilot, "R Retry 2 of 14", "12 can't be retried: no Amplitude ID in the event"
+            pilot, "R Retry 2 of 14", "12 users can't be retried: no Amplitude ID in the event"
         )
         await pilot.press("j")
         await until_shown(pilot, "12 users", "No Amplitude ID in the event · ")

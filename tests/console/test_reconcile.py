@@ -1028,7 +1028,7 @@ def test_what_a_difference_means_is_read_whole(width: int) -> None:
         "Extra: never in the audience",
         "37",
         "",
-        "Not in any event: a repair removes them.",
+        "No events: a repair removes them.",
     )
     layout = ColumnLayout(KINDS)
     layout.measure([Row(1, tuple(map(Cell, cells)))])

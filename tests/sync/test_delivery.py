@@ -231,7 +231,10 @@ async def test_taking_out_more_than_half_is_asked_for(
 
 @pytest.mark.parametrize(
     ("other", "differs"),
-    [({"computation_id": "aud_2"}, "computation ID"), ({"space_id": "spa_2"}, "space")],
+    [
+        ({"computation_id": "aud_2"}, "another computation ID"),
+        ({"space_id": "spa_2"}, "belongs to another space"),
+    ],
 )
 async def test_a_second_cohort_for_one_key_is_no_surprise(
     workspace: Workspace, other: dict[str, str], differs: str
@@ -242,7 +245,7 @@ async def test_a_second_cohort_for_one_key_is_no_surprise(
     (concern,) = workspace.plan().concerns
     assert concern.startswith("creates the cohort “shoppers”")
     assert concern.endswith(
-        f"although “shoppers (aud_shoppers)” has the same key but another {differs}"
+        f"although “shoppers (aud_shoppers)” has the same key but {differs}"
     )
     assert workspace.plan().audiences[0].same_key == ""  # it has its cohort
 

@@ -35,7 +35,7 @@ FORMATS = (
 )
 BUCKET = "A bucket: every object that is new or has changed. Press Enter to read."
 NEEDS_KEY = "A complete snapshot lists one audience: enter its key."
-TAKEN_AT = "of the download, e.g. 2026-05-03 19:42 (empty: the file's)"
+TAKEN_AT = "of the download, e.g. 2026-05-03 19:42, or leave empty"
 WHOLE = "This CSV lists every member: all others have left the audience"
 
 

@@ -68,7 +68,7 @@ Group = DifferenceKind | Explanation
 _MEANS: dict[Group, str] = {
     DifferenceKind.MISSING: "A repair adds them.",
     DifferenceKind.LEFT: "A repair removes them.",
-    DifferenceKind.STRANGER: "Not in any event: a repair removes them.",
+    DifferenceKind.STRANGER: "No events: a repair removes them.",
     DifferenceKind.NO_ID_IN_COHORT: "Without {label}: left alone.",
     DifferenceKind.NO_ID_IN_AUDIENCE: "Without {label}: nothing to send.",
     Explanation.PENDING: "The next sync or repair sends them.",
