@@ -244,9 +244,7 @@ async def test_a_second_cohort_for_one_key_is_no_surprise(
     workspace.read([event("u-1", True, personas={"computation_id": "aud_2", **other})])
     (concern,) = workspace.plan().concerns
     assert concern.startswith("creates the cohort “shoppers”")
-    assert concern.endswith(
-        f"although “shoppers (aud_shoppers)” has the same key but {differs}"
-    )
+    assert concern.endswith(f"although “shoppers (aud_shoppers)” has the same key but {differs}")
     assert workspace.plan().audiences[0].same_key == ""  # it has its cohort
 
 
