@@ -74,7 +74,7 @@ def so_far(
     type has changed.
     """
     more = f"{abs(total - planned):,} {'more' if total > planned else 'fewer'} since"
-    plan = f" ({planned:,} planned, {more})" if total != planned else ""
+    plan = f" ({planned:,} in the plan, {more})" if total != planned else ""
     delivered = counts.added + counts.removed
     rejected = f", {counts.rejected:,} rejected" if counts.rejected else ""
     fast = f", {speed:,.0f}/s" if speed >= 1 else ""

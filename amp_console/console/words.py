@@ -124,8 +124,8 @@ def lasting_about(seconds: float) -> str:
 
 
 def stopwatch(seconds: float) -> str:
-    """Return "00:42" or "1:02:03"."""
-    minutes, second = divmod(int(seconds), 60)
+    """Return "00:42" or "1:02:03", rounded as `duration` is."""
+    minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"
 

@@ -196,7 +196,7 @@ def test_how_far_a_run_is_says_why_it_is_not_for_as_many_users_as_planned(
 ) -> None:
     assert (
         so_far(AudienceCounts(added=203), 559, planned, 0.0, None)
-        == f"203 of 559 changes delivered ({planned} planned, {since})."
+        == f"203 of 559 changes delivered ({planned} in the plan, {since})."
     )
 
 

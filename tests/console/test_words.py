@@ -1,10 +1,11 @@
-"""Ages as the screen says them."""
+"""Ages and times as the screen says them."""
 
 import pytest
 
 from amp_console.console.glyphs import PLAIN
-from amp_console.console.words import DAY, MINUTE, aged, ago, at, between, moment
+from amp_console.console.words import DAY, MINUTE, aged, ago, at, between, moment, stopwatch
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
+from amp_console.text import duration
 from tests.sync.workspace import Clock
 
 
@@ -34,3 +35,9 @@ def test_two_ages_share_their_unit() -> None:
     assert between("2 min ago", "7 min ago") == "2 to 7 min ago"
     assert between("40 s ago", "7 min ago") == "between 40 s ago and 7 min ago"
     assert between("just now", "just now") == "just now"
+
+
+@pytest.mark.parametrize("seconds", [0.4, 9.5, 49.6])
+def test_a_clock_and_a_sentence_round_a_time_alike(seconds: float) -> None:
+    assert int(stopwatch(seconds).removeprefix("00:")) == int(duration(seconds).removesuffix(" s"))
+    assert stopwatch(3599.6) == "1:00:00"
