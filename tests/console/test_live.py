@@ -896,7 +896,7 @@ async def test_the_question_and_the_screen_below_it_say_one_number(
                 await until_shown(pilot, question)
                 workspace.enter(f"by-{key}")
                 many = "first sends 1 " if key == "n" else "first sends 2 "
-                await until_shown(pilot, f"│ The session {many}")
+                await until_shown(pilot, f"│ A new session {many}")
                 asked = pilot.app.screen.query_one("#question", Static)
                 await until(pilot, partial(says, asked, many))
                 await pilot.press("escape")
