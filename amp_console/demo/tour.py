@@ -188,7 +188,7 @@ def _retry(make_ghosts_known: Callable[[], None]) -> tuple[TourStep, ...]:
     return (
         TourStep(
             "Suppose they have used the app since then. A retry sends all 8 again.",
-            screen("RetryDialog", "Retry 8 users", "become pending again"),
+            screen("RetryDialog", "Retry 8 users", "will be pending again"),
             (KeyPress("R", "Retry all"),),
             before=make_ghosts_known,
         ),
