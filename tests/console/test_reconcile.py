@@ -663,7 +663,7 @@ async def test_several_are_compared_and_repaired_together(harness: ConsoleHarnes
             "2 more downloads",
             "shoppers: add 2",
             "tests: remove 1",
-            "before it starts.",
+            "asked again.",
         )
         await pilot.press("enter")
         await until_shown(pilot, "Repair 2 audiences?")

@@ -651,4 +651,4 @@ async def test_the_lines_of_a_sentence_about_a_run_begin_below_its_first_word(
     async with harness.open(size=(80, 24)) as pilot:
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("3", "w")
-        await until_shown(pilot, "│   → ", "│     users stay pending. Link")
+        await until_shown(pilot, "│   → ", "│     stay pending. Link")
