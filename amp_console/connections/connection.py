@@ -9,8 +9,8 @@ import msgspec
 
 from amp_console.connections.ledger_server import LedgerServer
 from amp_console.connections.named_source import NamedSource
+from amp_console.connections.redaction import shown_url
 from amp_console.connections.segment_space import SegmentSpace
-from amp_console.connections.shown_url import shown_url
 from amp_console.text import trimmed
 from amp_console.values import Region
 

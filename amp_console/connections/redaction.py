@@ -1,8 +1,9 @@
-"""Keeping keys out of logs, by value: a key may occur inside any text."""
+"""Keeping secrets out of logs, by value, and out of lists: any text may contain one."""
 
 import base64
 import json
 import logging
+import re
 from urllib.parse import quote, quote_plus
 
 from amp_console.values import Credentials, Secret
@@ -16,6 +17,17 @@ def redact(text: str, credentials: Credentials) -> str:
 def redact_secret(text: str, secret: Secret | None) -> str:
     """Return the text with *** for a password, plain or quoted."""
     return text if secret is None else _without(text, _quoted(secret.reveal()))
+
+
+def shown_url(url: str) -> str:
+    """Return a base URL with *** for a user name and password, a query and a fragment.
+
+    Settings are edited by hand, too, and listed unchecked; no request is sent to such a URL
+    (`checked_base_url`).
+    """
+    begin, separator, rest = url.rpartition("://") if url.count("://") == 1 else ("", "", url)
+    rest = re.sub(r".*@", "***@", rest, flags=re.DOTALL)
+    return begin + separator + re.sub(r"([?#]).*", r"\1***", rest, flags=re.DOTALL)
 
 
 class RedactingFormatter(logging.Formatter):

@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from amp_console.connections.shown_url import shown_url
+from amp_console.connections.redaction import shown_url
 from amp_console.values import SegmentRegion
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")

@@ -12,7 +12,7 @@ from amp_console.simulator.people import Known, Match, People, Resolved, User, i
 from amp_console.values import IdType, Operation
 
 UPLOADED = "manual_upload"
-"""The types of cohorts: uploaded ids, or computed from users' behavior."""
+"""The type of a cohort of uploaded ids."""
 
 Clock = Callable[[], float]
 """Returns the seconds since 1970."""

@@ -194,7 +194,7 @@ async def test_a_connection_is_described_without_opening_it(
         await until_shown(
             pilot,
             "audiences    4  2 need attention: 1 with rejected users",
-            "pending      16 changes  2 rejected users",
+            "undelivered  16 changes  2 rejected users",
             "last run     sync 1  partial",
             "compared     2 h ago",
             "keys         keyring",

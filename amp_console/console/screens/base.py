@@ -247,7 +247,7 @@ class BaseScreen(Screen[None]):
     """Move the focus to the next list, or the next text that scrolls."""
 
     def action_filter(self) -> None:
-        """Show only rows with a text."""
+        """Show only matching rows."""
         self.query_one(FilterBar).open()
 
     def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:

@@ -376,7 +376,7 @@ is saved. To save one, run this in a shell: amp-console segment connect --profil
         self.run_worker(ask, exclusive=True, group="ask")
 
     def action_ask_segment(self) -> None:
-        """Ask whether Segment has the person, in the audience right now."""
+        """Ask Segment about them: whether they are in the audience now."""
         asking = self._segment.ask(self._text, self._answers.values())
         self.run_worker(asking, exclusive=True, group="ask segment")
 

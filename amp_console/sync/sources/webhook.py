@@ -79,7 +79,7 @@ class Receiver:
         self._queue = WebhookQueue(ingestor, options.merging)
         self._socket: socket.socket | None = None
         self._status = SourceStatus(options.url, kind=StreamKind.WEBHOOK)
-        self._refusals = RefusalLog()
+        self._refusals = RefusalLog(ingestor.timing.now)
         self._routes = Starlette(
             routes=[
                 Route("/", self._receive, methods=["POST"]),

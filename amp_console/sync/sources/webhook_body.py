@@ -24,7 +24,7 @@ from amp_console.engage.webhook import (
 )
 from amp_console.ledger.refused_requests import RefusalReason, RefusedRequests
 from amp_console.sync.sources.http_server import SOON, ConnectionLimits
-from amp_console.values import Secret, now_in_microseconds
+from amp_console.values import Secret
 
 MIB = 1024 * 1024
 
@@ -62,15 +62,16 @@ class RequestRefused(Exception):
 class RefusalLog:
     """Counts one receiver's refused requests by reason, in the event loop's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], int]) -> None:
+        """`now` tells the time in microseconds since 1970."""
+        self._now = now
         self._refused: dict[tuple[RefusalReason, int], RefusedRequests] = {}
 
     def add(self, reason: RefusalReason, status: int, message: str) -> None:
         """Count one more request, with its HTTP status and what its sender was told."""
         before = self._refused.pop((reason, status), None)
         count = 1 + (before.count if before else 0)
-        now = now_in_microseconds()
-        self._refused[reason, status] = RefusedRequests(reason, status, count, now, message)
+        self._refused[reason, status] = RefusedRequests(reason, status, count, self._now(), message)
 
     def snapshot(self) -> tuple[RefusedRequests, ...]:
         """What was refused so far, the most recent reason first."""

@@ -118,7 +118,7 @@ def lay_out(services: Services, detail: ConnectionFacts, test: Part | None, room
     paths = " or ".join(filter(None, (connection.user_id_path, connection.amplitude_id_path)))
     rows: list[tuple[str, Content | str]] = [
         ("audiences", _audiences(status)),
-        *_pending(status),
+        *_undelivered(status),
         *_last(services, detail.facts),
         ("keys", where_keys_are(services, connection)),
         ("webhook", _secret(services, connection)),
@@ -166,7 +166,7 @@ def _audiences(status: ConnectionStatus) -> Content:
     return safe_text(*parts)
 
 
-def _pending(status: ConnectionStatus) -> list[tuple[str, Content | str]]:
+def _undelivered(status: ConnectionStatus) -> list[tuple[str, Content | str]]:
     """How many changes are pending, and how many users are rejected or have missing IDs."""
     now = status.overview
     if now is None or not now.audiences:
@@ -175,7 +175,7 @@ def _pending(status: ConnectionStatus) -> list[tuple[str, Content | str]]:
     rejected = plural(now.rejected, "rejected user")
     return [
         (
-            "pending",
+            "undelivered",
             safe_text(
                 (plural(now.pending, "change"), WARN if now.pending else MUTED),
                 "  ",

@@ -354,7 +354,7 @@ sources if a small terminal has no room for them otherwise."""
             self.services.navigate(OpenRun(run_id))
 
     def action_changes(self) -> None:
-        """Show the last changes, instead of the sources, or both instead of the detail."""
+        """Show or hide the last changes; they replace the sources, or both replace the detail."""
         self.toggle_class("-changes")
         self._body.fit_later()
 

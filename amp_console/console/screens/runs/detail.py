@@ -161,7 +161,7 @@ class RunDetail(Vertical):
         return None
 
     def show_differences(self) -> None:
-        """Show who differed, in the run's comparison of the audience under the cursor."""
+        """Show who differed when the run compared the audience under the cursor."""
         if (line := self._line) is not None:
             route = OpenReconcile(line.audience_id, line.comparison_id)
             screen_of(self).services.navigate(route)

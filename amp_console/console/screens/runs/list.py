@@ -76,7 +76,7 @@ plays a finished run back from its log, which sends nothing."""
             "d",
             "differences",
             "Who differs",
-            tooltip="Show who differed, in the run's comparison",
+            tooltip="Show who differed in this run",
             id="runs.differences",
         ),
         Binding("x", "errors", "Errors", id="runs.errors"),

@@ -69,7 +69,7 @@ again, and E writes them to a CSV file."""
             "d",
             "differences",
             "Who differs",
-            tooltip="Show who differed, in the run's comparison",
+            tooltip="Show who differed in this run",
             id="run.differences",
         ),
         Binding("v", "log", "Requests", tooltip="Show the requests full-size", id="run.log"),
